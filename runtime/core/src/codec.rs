@@ -1,0 +1,156 @@
+//! How arguments, replies and states become bytes: self-describing MessagePack maps, or JSON for people and scripts.
+//!
+//! Fields are named, so a type may gain fields with a default and lose fields. The content type travels with the bytes;
+//! only the type's own code on the owning node reads or writes them, nothing is transcoded on the way.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How a payload's bytes are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentType {
+    /// MessagePack maps with named fields.
+    #[default]
+    Msgpack,
+    /// JSON.
+    Json,
+}
+
+/// Bytes and how to read them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Payload {
+    /// How to read `data`.
+    pub content_type: ContentType,
+    /// The encoded value. Empty stands for "no fields".
+    pub data: Bytes,
+}
+
+/// Why a value could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CodecError {
+    /// The value's own `Serialize` failed.
+    #[error("cannot encode {what}: {message}")]
+    Encode {
+        /// What was to be encoded.
+        what: &'static str,
+        /// What serde said.
+        message: String,
+    },
+    /// The bytes do not fit the type.
+    #[error("cannot decode {what}{}: {message}", field(path))]
+    Decode {
+        /// What was to be decoded.
+        what: &'static str,
+        /// Where in the value the trouble is, e.g. `by`; empty if it is the whole.
+        path: String,
+        /// What serde said.
+        message: String,
+    },
+}
+
+fn field(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(" at `{path}`") }
+}
+
+impl Payload {
+    /// Encodes a value; `what` names it in an error.
+    pub fn encode<T: Serialize + ?Sized>(
+        content_type: ContentType,
+        what: &'static str,
+        value: &T,
+    ) -> Result<Self, CodecError> {
+        let data = match content_type {
+            ContentType::Msgpack => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
+            ContentType::Json => serde_json::to_vec(value).map_err(|e| e.to_string()),
+        };
+        match data {
+            Ok(data) => Ok(Self { content_type, data: data.into() }),
+            Err(message) => Err(CodecError::Encode { what, message }),
+        }
+    }
+
+    /// Decodes a value; `what` names it in an error, which also says which field was wrong.
+    pub fn decode<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
+        let fast = match self.content_type {
+            ContentType::Msgpack => rmp_serde::from_slice(self.fields()).ok(),
+            ContentType::Json => serde_json::from_slice(self.fields()).ok(),
+        };
+        fast.map_or_else(|| self.decode_with_path(what), Ok)
+    }
+
+    /// The same again, slowly, to learn where it fails.
+    fn decode_with_path<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
+        let outcome = match self.content_type {
+            ContentType::Msgpack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(self.fields());
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e))
+            }
+            ContentType::Json => {
+                let mut reader = serde_json::Deserializer::from_slice(self.fields());
+                serde_path_to_error::deserialize(&mut reader)
+                    .map_err(|e| located(&e))
+                    .and_then(|value| reader.end().map(|()| value).map_err(|e| (String::new(), e.to_string())))
+            }
+        };
+        outcome.map_err(|(path, message)| CodecError::Decode { what, path, message })
+    }
+
+    /// A call without arguments may leave its payload empty.
+    fn fields(&self) -> &[u8] {
+        match self.content_type {
+            ContentType::Msgpack if self.data.is_empty() => &[0x80],
+            ContentType::Json if self.data.is_empty() => b"{}",
+            _ => &self.data,
+        }
+    }
+}
+
+fn located<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> (String, String) {
+    let path = error.path().to_string();
+    (if path == "." { String::new() } else { path }, error.inner().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Args {
+        by: i64,
+    }
+
+    #[test]
+    fn both_content_types_round_trip() {
+        for content_type in [ContentType::Msgpack, ContentType::Json] {
+            let payload = Payload::encode(content_type, "arguments", &Args { by: 3 }).unwrap();
+            assert_eq!(payload.decode::<Args>("arguments").unwrap(), Args { by: 3 });
+        }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let payload = Payload { content_type: ContentType::Json, data: r#"{"by":"three"}"#.into() };
+        let error = payload.decode::<Args>("arguments").unwrap_err().to_string();
+        assert!(error.contains("at `by`"), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_are_passed_over_and_garbage_is_refused() {
+        let payload = Payload { content_type: ContentType::Json, data: r#"{"by":1,"new":2}"#.into() };
+        assert_eq!(payload.decode::<Args>("arguments").unwrap(), Args { by: 1 });
+        let payload = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0xc1, 0xff]) };
+        assert!(payload.decode::<Args>("arguments").is_err());
+    }
+
+    #[test]
+    fn an_empty_payload_has_no_fields() {
+        #[derive(Deserialize)]
+        struct None {}
+        for content_type in [ContentType::Msgpack, ContentType::Json] {
+            assert!(Payload { content_type, data: Bytes::new() }.decode::<None>("arguments").is_ok());
+        }
+    }
+}
