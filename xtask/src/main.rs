@@ -1,0 +1,41 @@
+//! The chores of the project: `cargo xtask COMMAND`.
+//!
+//! One file per command. What a command needs from its surroundings (the workspace's root, its packages, the
+//! files that git tracks) comes from [`workspace`]; the rules that the sources themselves must keep are the
+//! tests in `tidy`.
+
+mod bench;
+mod generate;
+mod sim;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Generate(generate::Args),
+    Bench(bench::Args),
+    Sim(sim::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Generate(args) => generate::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Sim(args) => sim::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
