@@ -90,9 +90,9 @@ impl Payload {
             }
             ContentType::Json => {
                 let mut reader = serde_json::Deserializer::from_slice(self.fields());
-                serde_path_to_error::deserialize(&mut reader)
-                    .map_err(|e| located(&e))
-                    .and_then(|value| reader.end().map(|()| value).map_err(|e| (String::new(), e.to_string())))
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e)).and_then(|value| {
+                    reader.end().map(|()| value).map_err(|e| (String::new(), e.to_string()))
+                })
             }
         };
         outcome.map_err(|(path, message)| CodecError::Decode { what, path, message })

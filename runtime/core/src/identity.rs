@@ -165,7 +165,11 @@ impl fmt::Debug for ActorId {
 
 /// Error messages quote what was given, but not ten kilobytes of it.
 fn shorten(text: &str) -> String {
-    if text.len() <= 80 { text.to_owned() } else { format!("{}…", text.chars().take(80).collect::<String>()) }
+    if text.len() <= 80 {
+        text.to_owned()
+    } else {
+        format!("{}…", text.chars().take(80).collect::<String>())
+    }
 }
 
 /// How many shards a cluster has; fixed when it is created.
@@ -311,17 +315,17 @@ mod tests {
 
     #[test]
     fn shards_match_the_committed_vectors() {
-        let vectors = [("Counter/page-1", 1024, 0), ("Counter/page-2", 1024, 0), ("a.B_c/ключ", 7, 0)];
-        let found: Vec<_> =
-            vectors.map(|(text, n, _)| id(text).shard(ShardCount::new(n).unwrap()).0).into();
-        let expected: Vec<_> = vectors.map(|v| v.2).into();
-        assert_eq!(found, expected);
+        for (text, shards, expected) in
+            [("Counter/page-1", 1024, 780), ("Counter/page-2", 1024, 600), ("a.B_c/ключ", 7, 5)]
+        {
+            assert_eq!(id(text).shard(ShardCount::new(shards).unwrap()), Shard(expected), "{text}");
+        }
     }
 
     #[test]
     fn call_ids_and_placement_names_match_the_committed_vectors() {
-        assert_eq!(CallId(1).child(0).to_string(), "");
-        assert_eq!(id("Counter/page-1").placement_name(), "");
+        assert_eq!(CallId(1).child(0).to_string(), "c5a60571d49cc7a9811024a911e8a1bd");
+        assert_eq!(id("Counter/page-1").placement_name(), "counter-hxvdxvmwyyt7dwpma4liupvy74");
     }
 
     #[test]

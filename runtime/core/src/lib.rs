@@ -1,8 +1,45 @@
-//! The heart of Greenroom.
+//! The heart of Greenroom: who an actor is, how it is called, and how its turns run.
+//!
+//! No network, no disk and no Kubernetes: what a node needs of those comes in through three small traits.
+//! [`Journal`](journal::Journal) is what commits are written to, [`Transport`](transport::Transport) carries calls to
+//! other nodes, [`Env`](env::Env) gives time, tasks and randomness. So the simulation runs this very code.
+//!
+//! The way of a call: a typed reference ([`reference`]) makes a [`Call`](reference::Call); its transport brings it to
+//! the owner's [`Engine`](engine::Engine); the engine finds or loads the activation and runs one turn; the turn's
+//! changes go to the [`OwnedShard`](shard::OwnedShard) as one record; the reply waits at the shard's gate until that
+//! record is durable.
+
+pub mod actor;
+pub mod call;
 pub mod codec;
+pub mod cx;
+pub mod engine;
 pub mod env;
+pub mod error;
 pub mod identity;
 pub mod journal;
 pub mod map;
+pub mod reference;
+pub mod retry;
+pub mod shard;
+pub mod transport;
+
+pub use actor::{Access, Actor, ActorOptions, Durability, Method};
 pub use codec::{ContentType, Payload};
+pub use cx::Cx;
+pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
+
+/// What the code that the macros make refers to. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+
+    pub use crate::actor::{
+        Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Method,
+    };
+    pub use crate::cx::Cx;
+    pub use crate::engine::MethodEntry;
+    pub use crate::error::AppError;
+    pub use crate::reference::{ActorRef, Call};
+}

@@ -1,0 +1,139 @@
+//! What an actor type is: `#[derive(Actor)]` and `#[actor_methods]` of the macros crate implement these traits.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cx::Cx;
+use crate::engine::{Loaded, MethodEntry};
+use crate::reference::ActorRef;
+
+/// A type of actors. Its value is the state; a new actor starts with `Default`.
+pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
+    /// The type's name on the wire and in the store.
+    const TYPE: &'static str;
+    /// How its activations live.
+    const OPTIONS: ActorOptions;
+    /// The typed reference.
+    type Ref: From<ActorRef<Self>> + Send + Sync + 'static;
+}
+
+/// The methods of an actor type, implemented by `#[actor_methods]`.
+pub trait ActorMethods: Actor {
+    /// Every method, in the order of the source.
+    fn methods() -> Vec<MethodEntry<Self>>;
+}
+
+/// How the activations of a type live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActorOptions {
+    /// What a turn's commit promises.
+    pub durability: Durability,
+    /// An activation without calls for this long leaves memory.
+    pub idle_timeout: Duration,
+    /// How many calls may wait for one activation; further ones are `Overloaded`.
+    pub mailbox: usize,
+    /// For volatile types: do not encode the state before each exclusive turn; an `Err` or a panic then leaves the
+    /// changes that the turn had made.
+    pub no_rollback: bool,
+}
+
+impl ActorOptions {
+    /// Durable, 5 minutes, 1,024 waiting calls, with rollback.
+    pub const DEFAULT: Self = Self {
+        durability: Durability::Durable,
+        idle_timeout: Duration::from_secs(300),
+        mailbox: 1024,
+        no_rollback: false,
+    };
+}
+
+/// What a turn's commit promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The reply leaves when the commit is on disk.
+    Durable,
+    /// Memory only: the state is gone when the activation is.
+    Volatile,
+}
+
+impl Durability {
+    /// The name used in YAML, metrics and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Volatile => "volatile",
+        }
+    }
+}
+
+/// One method of an actor type; `#[actor_methods]` makes one such type per method.
+pub trait Method: Send + Sync + Sized + 'static {
+    /// The actor type.
+    type Actor: ActorMethods;
+    /// How the method takes the actor: [`Exclusive`] for `&mut self`, [`Concurrent`] for `&self`.
+    type Access: Access;
+    /// The arguments, a struct with a field per argument.
+    type Arguments: Serialize + DeserializeOwned + Send + 'static;
+    /// What it returns.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    /// Its application error.
+    type Error: Serialize + DeserializeOwned + Send + 'static;
+    /// The wire name.
+    const NAME: &'static str;
+    /// The names of the arguments.
+    const ARGUMENTS: &'static [&'static str];
+
+    /// Runs the body.
+    fn run<'a>(
+        state: <Self::Access as Access>::State<'a, Self::Actor>,
+        cx: &'a Cx,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Self::Reply, Self::Error>> + Send + 'a;
+}
+
+/// How a method takes the actor's state. Sealed: there are two ways.
+pub trait Access: sealed::Sealed + Send + Sync + 'static {
+    /// `&mut A` or `&A`.
+    type State<'a, A: 'a>;
+    /// True for `&mut self`.
+    const EXCLUSIVE: bool;
+
+    /// Borrows the state of a turn. An exclusive turn is the only holder of the `Arc`: the turn lock sees to that.
+    #[doc(hidden)]
+    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> Self::State<'_, A>;
+}
+
+/// `&mut self`: the turn has the actor for itself.
+#[derive(Debug)]
+pub enum Exclusive {}
+
+/// `&self`: turns of this kind run together.
+#[derive(Debug)]
+pub enum Concurrent {}
+
+impl Access for Exclusive {
+    type State<'a, A: 'a> = &'a mut A;
+    const EXCLUSIVE: bool = true;
+    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> &mut A {
+        let only = "the turn lock gives an exclusive turn the only reference to the state";
+        &mut Arc::get_mut(loaded).expect(only).state
+    }
+}
+
+impl Access for Concurrent {
+    type State<'a, A: 'a> = &'a A;
+    const EXCLUSIVE: bool = false;
+    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> &A {
+        &loaded.state
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Exclusive {}
+    impl Sealed for super::Concurrent {}
+}

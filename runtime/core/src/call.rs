@@ -1,0 +1,88 @@
+//! A call on its way: what it asks, until when, and which calls it is made from.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::codec::Payload;
+use crate::error::CallError;
+use crate::identity::{ActorId, CallId};
+
+/// How long a call waits unless it says otherwise.
+pub const DEFAULT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A call whose arguments are encoded, as it goes to another node or comes from one.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who is called.
+    pub target: ActorId,
+    /// The wire name of the method.
+    pub method: Arc<str>,
+    /// The arguments, by name.
+    pub arguments: Payload,
+    /// Its identity; a repeated call has the same.
+    pub context: CallContext,
+}
+
+/// What travels with every call.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// The call's identity.
+    pub id: CallId,
+    /// When the caller stops waiting; the callee's turn is then cancelled and rolled back.
+    pub deadline: Instant,
+    /// The calls that it is made from.
+    pub chain: Chain,
+}
+
+/// What comes back: the encoded reply, or why there is none.
+pub type CallResult = Result<Payload, CallError<Payload>>;
+
+/// The calls that a call is made from, innermost first; empty for a call from outside. Cheap to clone and to extend.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Option<Arc<Link>>);
+
+#[derive(Debug)]
+struct Link {
+    frame: Frame,
+    outer: Chain,
+}
+
+/// One call of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The actor whose turn made the next call.
+    pub actor: ActorId,
+    /// The id of the call that this turn answers.
+    pub call_id: CallId,
+    /// True if the turn holds its actor exclusively.
+    pub exclusive: bool,
+}
+
+impl Chain {
+    /// This chain with one more call at its inner end.
+    pub fn push(&self, frame: Frame) -> Self {
+        Self(Some(Arc::new(Link { frame, outer: self.clone() })))
+    }
+
+    /// The frames, innermost first.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        std::iter::successors(self.0.as_deref(), |link| link.outer.0.as_deref()).map(|link| &link.frame)
+    }
+
+    /// A chain from frames that come outermost first, as they stand on the wire.
+    pub fn from_outermost(frames: impl IntoIterator<Item = Frame>) -> Self {
+        frames.into_iter().fold(Self::default(), |chain, frame| chain.push(frame))
+    }
+
+    /// The cycle that a call to `target` would close, from `target` back to itself: empty if there is none.
+    ///
+    /// A turn of the chain that reads can be entered by another reading call; every other repetition would wait for
+    /// a turn that waits for the call.
+    pub fn cycle(&self, target: &ActorId, exclusive: bool) -> Vec<String> {
+        let closes = |frame: &Frame| frame.actor == *target && (frame.exclusive || exclusive);
+        let Some(start) = self.frames().position(closes) else { return Vec::new() };
+        let inner: Vec<_> = self.frames().take(start + 1).map(|frame| frame.actor.to_string()).collect();
+        inner.into_iter().rev().chain([target.to_string()]).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! The context of a turn: who is running, for which call, until when; and the way to call other actors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+use crate::actor::Actor;
+use crate::call::{CallContext, Chain, Frame};
+use crate::identity::{ActorId, CallId, Seq};
+use crate::reference::{ActorRef, Origin};
+use crate::shard::{Closed, OwnedShard};
+use crate::transport::SharedTransport;
+
+/// The context of a turn. A cheap clone, so that calls made with it can be joined.
+#[derive(Clone)]
+pub struct Cx(Arc<Inner>);
+
+struct Inner {
+    actor: ActorId,
+    call: CallContext,
+    exclusive: bool,
+    transport: SharedTransport,
+    /// How many calls this turn has made: each gets the next ordinal when it is made, not when it is first polled, so
+    /// that a repeated turn gives the same calls the same ids.
+    calls_made: AtomicU64,
+    shard: Arc<OwnedShard>,
+    /// The newest record whose effect the turn has seen.
+    saw: AtomicU64,
+    stage: AtomicU8,
+}
+
+/// How far a turn has come, for whoever finds it interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing of it is in the journal.
+    Running,
+    /// Its record has been appended.
+    Appended,
+}
+
+impl Cx {
+    pub(crate) fn new(
+        actor: ActorId,
+        call: CallContext,
+        exclusive: bool,
+        transport: SharedTransport,
+        shard: Arc<OwnedShard>,
+    ) -> Self {
+        let (calls_made, saw, stage) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(0));
+        Self(Arc::new(Inner { actor, call, exclusive, transport, calls_made, shard, saw, stage }))
+    }
+
+    /// The actor whose turn this is.
+    pub fn actor_id(&self) -> &ActorId {
+        &self.0.actor
+    }
+
+    /// The key of the actor whose turn this is.
+    pub fn key(&self) -> &str {
+        &self.0.actor.key
+    }
+
+    /// The id of the call that this turn answers.
+    pub fn call_id(&self) -> CallId {
+        self.0.call.id
+    }
+
+    /// When the caller stops waiting.
+    pub fn deadline(&self) -> Instant {
+        self.0.call.deadline
+    }
+
+    /// The calls that this turn's call is made from.
+    pub fn chain(&self) -> &Chain {
+        &self.0.call.chain
+    }
+
+    /// A reference to another actor. Its calls are part of this turn's chain and end at its deadline, but not part of
+    /// its transaction: what they commit stays, even if this turn fails.
+    pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
+        ActorRef::new(Origin::Turn(self.clone()), key.as_ref()).into()
+    }
+
+    /// Waits until everything that this turn has seen is committed: what it says to others may then leave.
+    pub(crate) async fn output_gate(&self) -> Result<(), Closed> {
+        self.0.shard.gate().wait(Seq(self.0.saw.load(Ordering::Relaxed))).await
+    }
+
+    pub(crate) fn set_saw(&self, seq: Seq) {
+        self.0.saw.store(seq.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_appended(&self, seq: Seq) {
+        self.set_saw(seq);
+        self.0.stage.store(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        if self.0.stage.load(Ordering::Relaxed) == 0 { Stage::Running } else { Stage::Appended }
+    }
+
+    pub(crate) fn transport(&self) -> &SharedTransport {
+        &self.0.transport
+    }
+
+    /// The context of the next call that this turn makes.
+    pub(crate) fn next_call(&self) -> CallContext {
+        let ordinal = self.0.calls_made.fetch_add(1, Ordering::Relaxed);
+        let frame =
+            Frame { actor: self.0.actor.clone(), call_id: self.0.call.id, exclusive: self.0.exclusive };
+        CallContext {
+            id: self.0.call.id.child(ordinal),
+            deadline: self.0.call.deadline,
+            chain: self.0.call.chain.push(frame),
+        }
+    }
+}

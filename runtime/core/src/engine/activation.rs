@@ -1,0 +1,315 @@
+//! The actor in memory, with its turn lock and its mailbox.
+//!
+//! The turn lock is first come, first served: an exclusive turn has the actor for itself, concurrent turns run
+//! together, and nobody overtakes who waits. The one exception: a concurrent turn may re-enter an actor that its own
+//! call chain is reading, past waiting writers, since waiting for them would be a deadlock.
+//!
+//! The state sits in an `Arc` that the turn takes out of the cell. An exclusive turn holds the only reference (readers
+//! have given theirs back before it is granted), so it can borrow mutably without `unsafe`, and its future owns what it
+//! works on. **Invariant**: while an exclusive turn runs, the cell is empty; so a second one cannot start.
+//!
+//! A turn that was dropped in the middle leaves its [`TurnGuard`] behind, which rolls the state back.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::types::Dispatch;
+use super::window::CallWindow;
+use crate::actor::Actor;
+use crate::env::SharedEnv;
+use crate::identity::{ActorId, Seq};
+use crate::shard::OwnedShard;
+
+/// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
+pub struct Loaded<A> {
+    /// The user's struct.
+    pub(crate) state: A,
+    /// The last good state, encoded: what a failed turn goes back to, and what a new state is compared with.
+    pub(crate) saved: Bytes,
+    /// The newest record whose effect this state shows. Output waits for it.
+    pub(crate) saw: Seq,
+    /// The calls that were applied lately.
+    pub(crate) window: CallWindow,
+}
+
+/// The actor in memory on this node.
+pub(crate) struct Activation<A: Actor> {
+    id: ActorId,
+    shard: Arc<OwnedShard>,
+    table: Arc<dyn Dispatch>,
+    activated_unix_ms: u64,
+    cell: Mutex<Cell<A>>,
+}
+
+struct Cell<A: Actor> {
+    /// `None` before it is loaded and while an exclusive turn has it.
+    loaded: Option<Arc<Loaded<A>>>,
+    turns: Turns,
+    waiting: VecDeque<Waiter<A>>,
+    last_turn: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turns {
+    None,
+    Concurrent(usize),
+    Exclusive,
+    /// The activation has left memory: whoever still holds it looks for another.
+    Gone,
+}
+
+struct Waiter<A: Actor> {
+    exclusive: bool,
+    grant: oneshot::Sender<TurnGuard<A>>,
+}
+
+/// Why a turn cannot begin.
+pub(crate) enum EnterError {
+    /// The activation has left memory; look for another.
+    Gone,
+    /// The mailbox is full.
+    Overloaded,
+}
+
+/// How a turn enters.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) exclusive: bool,
+    /// The call chain holds a concurrent turn of this actor already.
+    pub(crate) reenter: bool,
+}
+
+impl<A: Actor> Activation<A> {
+    pub(crate) fn new(
+        id: ActorId,
+        shard: Arc<OwnedShard>,
+        table: Arc<dyn Dispatch>,
+        env: &SharedEnv,
+    ) -> Self {
+        table.counters().activated();
+        let cell = Cell { loaded: None, turns: Turns::None, waiting: VecDeque::new(), last_turn: env.now() };
+        Self { id, shard, table, activated_unix_ms: env.unix_ms(), cell: Mutex::new(cell) }
+    }
+
+    /// Waits for a turn. The first turn of all is exclusive, whatever was asked for, so that it can load the state.
+    pub(crate) async fn enter(self: &Arc<Self>, entry: Entry) -> Result<TurnGuard<A>, EnterError> {
+        let granted = {
+            let mut cell = self.cell.lock();
+            match self.try_enter(&mut cell, entry) {
+                Some(guard) => return Ok(guard),
+                None if cell.turns == Turns::Gone => return Err(EnterError::Gone),
+                None if cell.waiting.len() >= A::OPTIONS.mailbox => return Err(EnterError::Overloaded),
+                None => {
+                    let (grant, granted) = oneshot::channel();
+                    cell.waiting.push_back(Waiter { exclusive: entry.exclusive, grant });
+                    granted
+                }
+            }
+        };
+        granted.await.map_err(|_| EnterError::Gone)
+    }
+
+    fn try_enter(self: &Arc<Self>, cell: &mut Cell<A>, entry: Entry) -> Option<TurnGuard<A>> {
+        let in_order = cell.waiting.is_empty() || entry.reenter;
+        match cell.turns {
+            Turns::None if in_order => Some(self.grant(cell, entry.exclusive)),
+            Turns::Concurrent(_) if in_order && !entry.exclusive => Some(self.grant(cell, false)),
+            _ => None,
+        }
+    }
+
+    /// Gives the turn out. The caller has checked that it may.
+    fn grant(self: &Arc<Self>, cell: &mut Cell<A>, exclusive: bool) -> TurnGuard<A> {
+        let exclusive = exclusive || cell.loaded.is_none();
+        let (turns, loaded) = match (exclusive, cell.turns) {
+            (true, _) => (Turns::Exclusive, cell.loaded.take()),
+            (false, Turns::Concurrent(n)) => (Turns::Concurrent(n + 1), cell.loaded.clone()),
+            (false, _) => (Turns::Concurrent(1), cell.loaded.clone()),
+        };
+        cell.turns = turns;
+        TurnGuard { activation: self.clone(), loaded, exclusive, changing: false }
+    }
+
+    /// Takes a finished turn back and grants what may run now.
+    fn leave(self: &Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>, now: Instant) {
+        let mut grants = Vec::new();
+        {
+            let mut cell = self.cell.lock();
+            match cell.turns {
+                Turns::Exclusive if exclusive => {
+                    cell.loaded = loaded;
+                    cell.turns = Turns::None;
+                }
+                Turns::Concurrent(n) if n > 1 => cell.turns = Turns::Concurrent(n - 1),
+                Turns::Concurrent(_) => cell.turns = Turns::None,
+                // Abandoned while the turn ran.
+                _ => return,
+            }
+            // Given back under the lock: an exclusive turn granted next must find itself the only holder.
+            cell.last_turn = now;
+            while let Some(first) = cell.waiting.front() {
+                let may_run = match cell.turns {
+                    Turns::None => true,
+                    Turns::Concurrent(_) => !first.exclusive,
+                    Turns::Exclusive | Turns::Gone => false,
+                };
+                if !may_run {
+                    break;
+                }
+                if let Some(waiter) = cell.waiting.pop_front()
+                    && !waiter.grant.is_closed()
+                {
+                    let guard = self.grant(&mut cell, waiter.exclusive);
+                    grants.push((waiter.grant, guard));
+                }
+            }
+            if cell.waiting.is_empty() && cell.waiting.capacity() > 8 {
+                cell.waiting = VecDeque::new();
+            }
+        }
+        for (grant, guard) in grants {
+            // A waiter that left in this moment gives the guard back, and its drop passes the turn on.
+            drop(grant.send(guard));
+        }
+    }
+}
+
+/// A turn that may run. Dropping it ends the turn; if the state was being changed, it is rolled back first.
+pub(crate) struct TurnGuard<A: Actor> {
+    activation: Arc<Activation<A>>,
+    loaded: Option<Arc<Loaded<A>>>,
+    exclusive: bool,
+    changing: bool,
+}
+
+impl<A: Actor> TurnGuard<A> {
+    /// What the turn works on; `None` if the state must be loaded first.
+    pub(crate) fn loaded(&mut self) -> Option<&mut Arc<Loaded<A>>> {
+        self.loaded.as_mut()
+    }
+
+    /// Puts the loaded state in. A turn that only wants to read then lets others read too.
+    pub(crate) fn install(&mut self, loaded: Loaded<A>, exclusive: bool) {
+        let loaded = Arc::new(loaded);
+        self.loaded = Some(loaded.clone());
+        if !exclusive {
+            self.exclusive = false;
+            let mut cell = self.activation.cell.lock();
+            if cell.turns == Turns::Exclusive {
+                cell.loaded = Some(loaded);
+                cell.turns = Turns::Concurrent(1);
+            }
+        }
+    }
+
+    /// From now until [`changed`](Self::changed) a drop of this guard rolls the state back.
+    pub(crate) fn changing(&mut self) {
+        self.changing = true;
+    }
+
+    /// The state is good as it is.
+    pub(crate) fn changed(&mut self) {
+        self.changing = false;
+    }
+}
+
+impl<A: Actor> Drop for TurnGuard<A> {
+    fn drop(&mut self) {
+        let mut loaded = self.loaded.take();
+        if self.changing {
+            loaded = loaded.and_then(roll_back);
+        }
+        let now = Instant::now();
+        if !self.exclusive {
+            // The cell keeps its own reference; this one must be gone before a writer is let in.
+            drop(loaded.take());
+        }
+        self.activation.leave(self.exclusive, loaded, now);
+    }
+}
+
+/// The last good state; `None` if it cannot be read, and the next turn loads the actor anew.
+fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>) -> Option<Arc<Loaded<A>>> {
+    if A::OPTIONS.no_rollback {
+        return Some(loaded);
+    }
+    let inner = Arc::get_mut(&mut loaded)?;
+    inner.state = rmp_serde::from_slice(&inner.saved).ok()?;
+    Some(loaded)
+}
+
+/// What the directory knows of an activation, whatever its type.
+pub(crate) trait AnyActivation: Any + Send + Sync {
+    fn id(&self) -> &ActorId;
+    fn shard(&self) -> &Arc<OwnedShard>;
+    fn activated_unix_ms(&self) -> u64;
+    /// Calls that wait for a turn.
+    fn waiting(&self) -> usize;
+    /// Leaves memory if nobody has called for the type's idle timeout and every commit is durable.
+    fn deactivate_if_idle(&self, now: Instant) -> bool;
+    /// Leaves memory at once, because the shard has.
+    fn abandon(&self);
+    fn is_gone(&self) -> bool;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<A: Actor> AnyActivation for Activation<A> {
+    fn id(&self) -> &ActorId {
+        &self.id
+    }
+
+    fn shard(&self) -> &Arc<OwnedShard> {
+        &self.shard
+    }
+
+    fn activated_unix_ms(&self) -> u64 {
+        self.activated_unix_ms
+    }
+
+    fn waiting(&self) -> usize {
+        self.cell.lock().waiting.len()
+    }
+
+    fn deactivate_if_idle(&self, now: Instant) -> bool {
+        let mut cell = self.cell.lock();
+        let idle = now.saturating_duration_since(cell.last_turn) >= A::OPTIONS.idle_timeout;
+        if cell.turns != Turns::None || !idle {
+            return false;
+        }
+        let saw = cell.loaded.as_ref().map_or(Seq(0), |loaded| loaded.saw);
+        // What is not durable yet could not be loaded again.
+        if self.shard.gate().committed().is_some_and(|committed| committed < saw) {
+            return false;
+        }
+        cell.turns = Turns::Gone;
+        cell.loaded = None;
+        true
+    }
+
+    fn abandon(&self) {
+        let mut cell = self.cell.lock();
+        cell.turns = Turns::Gone;
+        cell.loaded = None;
+        cell.waiting.clear();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.cell.lock().turns == Turns::Gone
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl<A: Actor> Drop for Activation<A> {
+    fn drop(&mut self) {
+        self.table.counters().deactivated();
+    }
+}

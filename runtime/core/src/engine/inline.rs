@@ -1,0 +1,147 @@
+//! A turn runs on its caller's task while it can, and moves to a task of its own when it must.
+//!
+//! An idle actor's turn is polled once in place: no channel, no wake-up, no second task, which is several times cheaper
+//! (the whole call then costs less than one hop through a queue). If it suspends, it is handed to a task, so that it
+//! goes on whatever its caller does meanwhile. Running in place has two dangers, and each has its bound:
+//! - *depth*: a chain of inline calls deepens one poll; past [`MAX_DEPTH`] the next turn gets its own task at once;
+//! - *time*: turns that are made together run one after the other; a type whose turns have been long (a moving average
+//!   of one measured turn in [`SAMPLE`] above [`LONG`]) is not run in place.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::env::SharedEnv;
+
+/// How many inline turns may be nested in one poll.
+const MAX_DEPTH: u32 = 16;
+/// A turn that runs longer than this without suspending is long.
+const LONG: Duration = Duration::from_micros(20);
+/// One turn in so many is measured.
+const SAMPLE: u32 = 16;
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Why there is no result.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Interrupted {
+    /// The deadline passed; the turn has been dropped.
+    Deadline,
+    /// The node is stopping; the turn has been dropped.
+    Stopping,
+}
+
+/// How long the turns of a method run before they suspend or end: a moving average over the measured ones.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    turns: AtomicU32,
+    average_ns: AtomicU32,
+}
+
+impl Pace {
+    fn is_long(&self) -> bool {
+        u128::from(self.average_ns.load(Ordering::Relaxed)) > LONG.as_nanos()
+    }
+
+    fn is_sample(&self) -> bool {
+        self.turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(SAMPLE)
+    }
+
+    /// An eighth of the new value and seven of the old one: a single slow turn does not decide.
+    fn measured(&self, took: Duration) {
+        let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
+        let old = self.average_ns.load(Ordering::Relaxed);
+        self.average_ns.store(old - old / 8 + took / 8, Ordering::Relaxed);
+    }
+}
+
+/// Runs a turn to its end or to its deadline. Dropping the returned future drops the turn at its next suspension.
+pub(crate) async fn run<T: Send + 'static>(
+    env: &SharedEnv,
+    pace: &Arc<Pace>,
+    deadline: Instant,
+    turn: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Interrupted> {
+    let mut turn = Turn { turn: Box::pin(turn), measure: pace.is_sample().then(|| pace.clone()) };
+    if DEPTH.get() < MAX_DEPTH && !pace.is_long() {
+        let first = poll_fn(|task| {
+            let _nested = Nested::enter();
+            Poll::Ready(Pin::new(&mut turn).poll(task))
+        });
+        if let Poll::Ready(result) = first.await {
+            return Ok(result);
+        }
+    }
+    hand_over(env, deadline, turn).await
+}
+
+/// A turn whose first poll may be measured, wherever that happens.
+struct Turn<T> {
+    turn: Pin<Box<dyn Future<Output = T> + Send>>,
+    measure: Option<Arc<Pace>>,
+}
+
+impl<T> Future for Turn<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<T> {
+        let Some(pace) = self.measure.take() else { return self.turn.as_mut().poll(task) };
+        let begun = Instant::now();
+        let poll = self.turn.as_mut().poll(task);
+        pace.measured(begun.elapsed());
+        poll
+    }
+}
+
+async fn hand_over<T: Send + 'static>(
+    env: &SharedEnv,
+    deadline: Instant,
+    turn: Turn<T>,
+) -> Result<T, Interrupted> {
+    let (report, outcome) = oneshot::channel();
+    let task = env.spawn(Box::pin(async move {
+        let outcome = tokio::time::timeout_at(deadline, turn).await;
+        // The caller may have stopped waiting.
+        let _ = report.send(outcome);
+    }));
+    let _cancel = AbortOnDrop(task);
+    match outcome.await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_elapsed)) => Err(Interrupted::Deadline),
+        Err(_) => Err(Interrupted::Stopping),
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Counts the inline turns that are nested in the current poll.
+struct Nested;
+
+impl Nested {
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! What the engine tells about itself: activations, types, counts.
+
+use super::Engine;
+use super::activation::AnyActivation;
+use crate::actor::Durability;
+use crate::identity::{ActorId, Epoch, Shard};
+
+/// An activation, as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The actor.
+    pub actor: ActorId,
+    /// Its shard.
+    pub shard: Shard,
+    /// The epoch at which this node owns the shard.
+    pub epoch: Epoch,
+    /// When the activation came to be, milliseconds since 1970.
+    pub activated_unix_ms: u64,
+    /// Calls waiting for a turn.
+    pub mailbox: usize,
+}
+
+/// An actor type that the engine serves.
+#[derive(Debug, Clone)]
+pub struct TypeInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What its commits promise.
+    pub durability: Durability,
+    /// Its methods, by name.
+    pub methods: Vec<MethodInfo>,
+    /// How many of its actors are in memory.
+    pub activations: u64,
+    /// How many calls they have answered.
+    pub calls: u64,
+    /// How many of those failed, by kind of error.
+    pub failed: Vec<KindCount>,
+}
+
+/// A kind of error and how often it happened.
+pub type KindCount = (&'static str, u64);
+
+/// A method of an actor type.
+#[derive(Debug, Clone, Copy)]
+pub struct MethodInfo {
+    /// The wire name.
+    pub name: &'static str,
+    /// True for `&mut self`.
+    pub exclusive: bool,
+    /// The names of its arguments.
+    pub arguments: &'static [&'static str],
+}
+
+/// The engine's totals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Actors in memory.
+    pub activations: u64,
+    /// Calls answered.
+    pub calls: u64,
+    /// Calls answered with an error.
+    pub failed: u64,
+    /// Shards that are served here.
+    pub serving: u64,
+    /// Turns that are running or waiting.
+    pub running: u64,
+}
+
+impl Engine {
+    /// The types that this engine serves, by name.
+    pub fn types(&self) -> Vec<TypeInfo> {
+        self.types.values().map(|table| table.info()).collect()
+    }
+
+    /// The engine's totals.
+    pub fn stats(&self) -> EngineStats {
+        let mut stats = EngineStats {
+            serving: self.owned.iter().filter(|slot| slot.load().is_some()).count() as u64,
+            running: self.running.load(std::sync::atomic::Ordering::Relaxed) as u64,
+            ..EngineStats::default()
+        };
+        for info in self.types() {
+            stats.activations += info.activations;
+            stats.calls += info.calls;
+            stats.failed += info.failed.iter().map(|(_, count)| count).sum::<u64>();
+        }
+        stats
+    }
+
+    /// The activations after `after` in the order of type and key, at most `limit`, optionally of one type.
+    ///
+    /// Keeps only `limit` of them in memory however many there are.
+    pub fn placements(
+        &self,
+        actor_type: Option<&str>,
+        after: Option<&ActorId>,
+        limit: usize,
+    ) -> Vec<Placement> {
+        let mut page = std::collections::BTreeMap::new();
+        for (id, activation) in &self.directory.pin() {
+            let wanted = actor_type.is_none_or(|name| id.actor_type.as_str() == name)
+                && after.is_none_or(|after| id > after)
+                && (page.len() < limit || page.last_key_value().is_some_and(|(last, _)| id < last));
+            if wanted && limit > 0 {
+                page.insert(id.clone(), activation.clone());
+                if page.len() > limit {
+                    page.pop_last();
+                }
+            }
+        }
+        page.into_values().map(|activation| describe(&*activation)).collect()
+    }
+
+    /// One activation, if the actor is in memory here.
+    pub fn placement(&self, actor: &ActorId) -> Option<Placement> {
+        self.directory.pin().get(actor).map(|activation| describe(&**activation))
+    }
+}
+
+fn describe(activation: &dyn AnyActivation) -> Placement {
+    Placement {
+        actor: activation.id().clone(),
+        shard: activation.shard().shard(),
+        epoch: activation.shard().epoch(),
+        activated_unix_ms: activation.activated_unix_ms(),
+        mailbox: activation.waiting(),
+    }
+}

@@ -1,0 +1,299 @@
+//! The turn engine: which actors are in memory here, and how their turns run.
+//!
+//! - [`directory`](self): one concurrent map from identity to activation (this file).
+//! - `activation`: the actor in memory, its turn lock and its mailbox.
+//! - `turn`: one method call as a transaction, with the output gate.
+//! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
+//! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
+//! - `types`: the table of actor types and their methods by name.
+//! - `listing`: what the engine tells about itself.
+
+mod activation;
+mod inline;
+mod listing;
+mod turn;
+mod types;
+mod window;
+
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use foldhash::quality::FixedState;
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+
+pub use activation::Loaded;
+pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub use turn::MAX_STATE_BYTES;
+pub use types::MethodEntry;
+
+use crate::actor::{Actor, ActorMethods, Method};
+use crate::call::{Call, CallContext, CallResult};
+use crate::codec::Payload;
+use crate::env::SharedEnv;
+use crate::error::CallError;
+use crate::identity::{ActorId, Shard, ShardCount};
+use crate::shard::OwnedShard;
+use crate::transport::{SharedTransport, Transport};
+use activation::{Activation, AnyActivation};
+use types::{Dispatch, TypeTable};
+
+/// The turn engine of one node.
+pub struct Engine {
+    env: SharedEnv,
+    shards: ShardCount,
+    /// By wire name, in a fixed order.
+    types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
+    /// The same tables, for calls that know their type at compile time.
+    typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
+    /// Every activation of this node. The hash seed comes from the environment: not guessable by who chooses keys, and
+    /// the same again in a replayed simulation.
+    directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
+    owned: Vec<ArcSwapOption<OwnedShard>>,
+    /// Weak, because the transport of a node holds its engine.
+    transport: OnceLock<Weak<dyn Transport>>,
+    draining: AtomicBool,
+    running: AtomicUsize,
+    idle: Notify,
+}
+
+/// What becomes of an encoded call.
+pub enum Delivery {
+    /// It runs here. The future applies the call's deadline; dropping it cancels the turn.
+    Here(BoxFuture<'static, CallResult>),
+    /// Its shard is not served here.
+    NotServed(Call),
+}
+
+/// What becomes of a typed call made in this process.
+pub enum Local<M: Method> {
+    /// It ran here.
+    Done(Result<M::Reply, CallError<M::Error>>),
+    /// Its shard is not served here: nothing has happened.
+    Elsewhere(CallContext, M::Arguments),
+    /// It began here, and its shard moved away. Nothing remains of it here; it may be repeated with the same id.
+    Moved(CallContext, Payload),
+}
+
+/// Registers actor types and makes the engine.
+pub struct EngineBuilder {
+    env: SharedEnv,
+    shards: ShardCount,
+    types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
+    typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
+}
+
+impl EngineBuilder {
+    /// Serves this type. Registering a type twice changes nothing.
+    ///
+    /// # Panics
+    /// If another type has the same name: that is a mistake of the program, and no call could tell them apart.
+    pub fn register<A: ActorMethods>(mut self) -> Self {
+        let table: Arc<dyn Dispatch> = Arc::new(TypeTable::<A>::new());
+        self.typed.entry(TypeId::of::<A>()).or_insert_with(|| {
+            let before = self.types.insert(A::TYPE, table.clone());
+            assert!(
+                before.is_none(),
+                "two actor types are named {:?}; rename one with #[actor(name = \"…\")]",
+                A::TYPE
+            );
+            table
+        });
+        self
+    }
+
+    /// The engine. It serves no shard yet.
+    pub fn build(self) -> Arc<Engine> {
+        let seed = self.env.random() as u64;
+        let engine = Arc::new(Engine {
+            owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
+            directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
+            env: self.env,
+            shards: self.shards,
+            types: self.types,
+            typed: self.typed,
+            transport: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            idle: Notify::new(),
+        });
+        engine.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&engine))));
+        engine
+    }
+}
+
+impl Engine {
+    /// Begins an engine for a cluster of so many shards.
+    pub fn builder(env: SharedEnv, shards: ShardCount) -> EngineBuilder {
+        EngineBuilder {
+            env,
+            shards,
+            types: BTreeMap::new(),
+            typed: HashMap::with_hasher(FixedState::default()),
+        }
+    }
+
+    /// Sets what turns call other actors through. To be called once, before the first call.
+    pub fn set_transport(&self, transport: Weak<dyn Transport>) {
+        // A second call would be a mistake of the node, and the first transport is as good as the second.
+        let _ = self.transport.set(transport);
+    }
+
+    /// How many shards the cluster has.
+    pub fn shards(&self) -> ShardCount {
+        self.shards
+    }
+
+    /// Time, tasks and randomness.
+    pub fn env(&self) -> &SharedEnv {
+        &self.env
+    }
+
+    /// From now on the calls of this shard run here. To be called when its Open record is committed.
+    pub fn serve(&self, shard: Arc<OwnedShard>) {
+        let slot = &self.owned[usize::from(shard.shard().0)];
+        slot.store(Some(shard));
+    }
+
+    /// Serves the shard no longer: drops its activations and everything they have not said yet. Idempotent.
+    ///
+    /// A turn that is running cannot commit and cannot speak any more; its caller is told `Unavailable`.
+    pub fn step_down(&self, shard: Shard) {
+        let Some(owned) = self.owned[usize::from(shard.0)].swap(None) else { return };
+        owned.close();
+        let directory = self.directory.pin();
+        let mut leaving: Vec<_> = directory
+            .iter()
+            .filter(|(_, activation)| Arc::ptr_eq(activation.shard(), &owned))
+            .map(|(id, activation)| (id.clone(), activation.clone()))
+            .collect();
+        leaving.sort_by(|a, b| a.0.cmp(&b.0));
+        for (_, activation) in leaving {
+            activation.abandon();
+            self.forget(&activation);
+        }
+    }
+
+    /// The shard, if it is served here.
+    pub fn owned(&self, shard: Shard) -> Option<Arc<OwnedShard>> {
+        self.owned.get(usize::from(shard.0))?.load_full()
+    }
+
+    /// Runs an encoded call, if its shard is served here.
+    pub fn deliver(self: &Arc<Self>, call: Call) -> Delivery {
+        let Some(shard) = self.owned(call.target.shard(self.shards)) else {
+            return Delivery::NotServed(call);
+        };
+        match self.types.get(call.target.actor_type.as_str()) {
+            Some(table) => Delivery::Here(table.deliver(self.clone(), shard, call)),
+            None => {
+                let error = self.unknown_type(call.target.actor_type.as_str());
+                Delivery::Here(Box::pin(std::future::ready(Err(error))))
+            }
+        }
+    }
+
+    /// Runs a typed call without encoding it, if its shard is served here.
+    pub async fn call_local<M: Method>(
+        self: &Arc<Self>,
+        target: &ActorId,
+        context: CallContext,
+        arguments: M::Arguments,
+    ) -> Local<M> {
+        let owned = self.owned(target.shard(self.shards));
+        match (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) {
+            (Some(shard), true) => turn::call_typed(self, shard, target, context, arguments).await,
+            _ => Local::Elsewhere(context, arguments),
+        }
+    }
+
+    /// Takes no further calls from outside, waits until the turns that run have ended and their commits are durable,
+    /// at most `timeout`. Returns how many turns were still running then.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.draining.store(true, Ordering::SeqCst);
+        let finished = async {
+            loop {
+                // Registered before the check, so that the last turn's notice cannot fall in between.
+                let notice = self.idle.notified();
+                if self.running.load(Ordering::SeqCst) == 0 {
+                    break;
+                }
+                notice.await;
+            }
+        };
+        let _ = tokio::time::timeout(timeout, finished).await;
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// The activation of an actor, made if it is not there.
+    fn activation<A: Actor>(&self, target: &ActorId, shard: &Arc<OwnedShard>) -> Arc<Activation<A>> {
+        loop {
+            let directory = self.directory.pin();
+            let found = match directory.get(target) {
+                Some(found) => found.clone(),
+                None => {
+                    let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
+                    let make =
+                        || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), &self.env);
+                    directory.get_or_insert_with(target.clone(), || Arc::new(make())).clone()
+                }
+            };
+            // One of an earlier epoch is a leftover of a step-down in progress.
+            if Arc::ptr_eq(found.shard(), shard)
+                && let Ok(activation) = found.clone().into_any().downcast::<Activation<A>>()
+            {
+                return activation;
+            }
+            self.forget(&found);
+        }
+    }
+
+    /// Takes the activation of this actor out of the directory if it has left memory.
+    fn forget_gone(&self, target: &ActorId) {
+        let _ = self.directory.pin().remove_if(target, |_, current| current.is_gone());
+    }
+
+    /// Takes an activation that has gone out of the directory.
+    fn forget(&self, gone: &Arc<dyn AnyActivation>) {
+        let _ = self.directory.pin().remove_if(gone.id(), |_, current| Arc::ptr_eq(current, gone));
+    }
+
+    fn unknown_type<E>(&self, name: &str) -> CallError<E> {
+        let known: Vec<_> = self.types.keys().copied().collect();
+        CallError::NotFound(format!("no actor type {name:?}; this node serves {}", known.join(", ")))
+    }
+
+    fn transport(&self) -> Option<SharedTransport> {
+        self.transport.get()?.upgrade()
+    }
+
+    /// Drops the activations that nobody has called for longer than their type's idle timeout.
+    fn deactivate_idle_now(&self) {
+        let now = self.env.now();
+        let directory = self.directory.pin();
+        for (_, activation) in &directory {
+            if activation.deactivate_if_idle(now) {
+                self.forget(activation);
+            }
+        }
+    }
+
+    /// How often to look for idle activations: a tenth of the shortest idle timeout, between 100 ms and 30 s.
+    fn idle_check_period(&self) -> Duration {
+        let shortest = self.types.values().map(|table| table.options().idle_timeout).min();
+        (shortest.unwrap_or(Duration::MAX) / 10).clamp(Duration::from_millis(100), Duration::from_secs(30))
+    }
+}
+
+async fn deactivate_idle(engine: Weak<Engine>) {
+    loop {
+        let Some(period) = engine.upgrade().map(|engine| engine.idle_check_period()) else { return };
+        tokio::time::sleep(period).await;
+        let Some(engine) = engine.upgrade() else { return };
+        engine.deactivate_idle_now();
+    }
+}

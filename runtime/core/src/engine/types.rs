@@ -1,0 +1,161 @@
+//! The table of an actor type: its methods by name, and what is counted about it.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::Engine;
+use super::inline::Pace;
+use super::listing::{MethodInfo, TypeInfo};
+use super::turn;
+use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
+use crate::call::{Call, CallResult};
+use crate::error::CallError;
+use crate::shard::OwnedShard;
+
+/// A method of the actor type `A` in the table of its type.
+pub struct MethodEntry<A> {
+    name: &'static str,
+    exclusive: bool,
+    arguments: &'static [&'static str],
+    invoke: fn(Arc<Engine>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
+    actor: PhantomData<fn() -> A>,
+}
+
+impl<A: Actor> MethodEntry<A> {
+    /// The entry of the method `M`.
+    pub fn of<M: Method<Actor = A>>() -> Self {
+        Self {
+            name: M::NAME,
+            exclusive: M::Access::EXCLUSIVE,
+            arguments: M::ARGUMENTS,
+            invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
+            actor: PhantomData,
+        }
+    }
+
+    /// The wire name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// True for `&mut self`.
+    pub fn exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// The names of the arguments.
+    pub fn arguments(&self) -> &'static [&'static str] {
+        self.arguments
+    }
+}
+
+/// A type's table, whatever the type.
+pub(crate) trait Dispatch: Send + Sync {
+    fn options(&self) -> &'static ActorOptions;
+    fn counters(&self) -> &TypeCounters;
+    fn pace(&self) -> &Arc<Pace>;
+    fn info(&self) -> TypeInfo;
+    fn deliver(
+        &self,
+        engine: Arc<Engine>,
+        shard: Arc<OwnedShard>,
+        call: Call,
+    ) -> BoxFuture<'static, CallResult>;
+}
+
+pub(crate) struct TypeTable<A> {
+    methods: BTreeMap<&'static str, MethodEntry<A>>,
+    counters: TypeCounters,
+    pace: Arc<Pace>,
+}
+
+impl<A: ActorMethods> TypeTable<A> {
+    pub(crate) fn new() -> Self {
+        let methods = A::methods().into_iter().map(|method| (method.name, method)).collect();
+        Self { methods, counters: TypeCounters::default(), pace: Arc::default() }
+    }
+
+    fn unknown_method(&self, name: &str) -> CallError<crate::codec::Payload> {
+        let known: Vec<_> = self.methods.keys().copied().collect();
+        CallError::NotFound(format!("{} has no method {name:?}; it has {}", A::TYPE, known.join(", ")))
+    }
+}
+
+impl<A: ActorMethods> Dispatch for TypeTable<A> {
+    fn options(&self) -> &'static ActorOptions {
+        &A::OPTIONS
+    }
+
+    fn counters(&self) -> &TypeCounters {
+        &self.counters
+    }
+
+    fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    fn info(&self) -> TypeInfo {
+        let method =
+            |m: &MethodEntry<A>| MethodInfo { name: m.name, exclusive: m.exclusive, arguments: m.arguments };
+        TypeInfo {
+            name: A::TYPE,
+            durability: A::OPTIONS.durability,
+            methods: self.methods.values().map(method).collect(),
+            activations: self.counters.activations.load(Ordering::Relaxed),
+            calls: self.counters.calls.load(Ordering::Relaxed),
+            failed: self.counters.failed(),
+        }
+    }
+
+    fn deliver(
+        &self,
+        engine: Arc<Engine>,
+        shard: Arc<OwnedShard>,
+        call: Call,
+    ) -> BoxFuture<'static, CallResult> {
+        match self.methods.get(&*call.method) {
+            Some(method) => (method.invoke)(engine, shard, call),
+            None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
+        }
+    }
+}
+
+/// What is counted about a type. Plain atomics: the node's telemetry reads them when it is scraped.
+#[derive(Default)]
+pub(crate) struct TypeCounters {
+    activations: AtomicU64,
+    calls: AtomicU64,
+    failed: [AtomicU64; KINDS],
+}
+
+const KINDS: usize = CallError::<()>::KINDS.len();
+
+impl TypeCounters {
+    pub(crate) fn activated(&self) {
+        self.activations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn deactivated(&self) {
+        self.activations.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answered<T, E>(&self, result: &Result<T, CallError<E>>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = result {
+            let kind = CallError::<()>::KINDS.iter().position(|(kind, _)| *kind == error.kind());
+            if let Some(kind) = kind {
+                self.failed[kind].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn failed(&self) -> Vec<(&'static str, u64)> {
+        let kinds = CallError::<()>::KINDS.iter().map(|(kind, _)| *kind);
+        kinds.zip(&self.failed).map(|(kind, count)| (kind, count.load(Ordering::Relaxed))).collect()
+    }
+}

@@ -1,0 +1,239 @@
+//! A shard as its owner holds it: where its turns write, and the gate where their output waits.
+//!
+//! **Invariant** (I3): nothing that a turn says leaves before [`Gate::wait`] has returned for the newest record whose
+//! effect the turn saw. **Invariant** (I1): records are numbered under one lock, at one epoch, without a gap, and none
+//! follows once the shard is closed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::identity::{Epoch, Seq, Shard};
+use crate::journal::{Commit, Journal, JournalError, Position, Record, RecordKind};
+use crate::map::NodeRun;
+
+/// The shard has been closed: this node does not own it any more, or is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+/// Why a commit was not taken.
+#[derive(Debug)]
+pub enum AppendError {
+    /// The shard has been closed.
+    Closed,
+    /// The journal refused.
+    Journal(JournalError),
+}
+
+/// A shard between its opening and its closing by one owner at one epoch.
+pub struct OwnedShard {
+    shard: Shard,
+    epoch: Epoch,
+    journal: Arc<dyn Journal>,
+    writer: Mutex<Writer>,
+    gate: Gate,
+}
+
+/// What the next record needs. `None` after the shard was closed.
+type Writer = Option<Position>;
+
+impl OwnedShard {
+    /// Opens the shard for `owner` behind the record at `last`: appends the Open record and returns the shard with its
+    /// sequence number. The shard may serve once that record is committed.
+    pub fn open(
+        shard: Shard,
+        epoch: Epoch,
+        owner: NodeRun,
+        last: Position,
+        journal: Arc<dyn Journal>,
+    ) -> Result<(Arc<Self>, Seq), JournalError> {
+        let seq = last.seq.next();
+        journal.append(Record {
+            shard,
+            epoch,
+            seq,
+            prev_epoch: last.epoch,
+            kind: RecordKind::Open(owner),
+        })?;
+        let writer = Mutex::new(Some(Position { epoch, seq }));
+        Ok((Arc::new(Self { shard, epoch, journal, writer, gate: Gate::default() }), seq))
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// The epoch at which it is owned.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What it writes to and loads from.
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// Where output waits for commits.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Appends one commit and returns its place.
+    pub fn append(&self, commit: Commit) -> Result<Seq, AppendError> {
+        let mut writer = self.writer.lock();
+        let last = writer.ok_or(AppendError::Closed)?;
+        let record = Record {
+            shard: self.shard,
+            epoch: self.epoch,
+            seq: last.seq.next(),
+            prev_epoch: last.epoch,
+            kind: RecordKind::Commit(commit),
+        };
+        self.journal.append(record).map_err(AppendError::Journal)?;
+        *writer = Some(Position { epoch: self.epoch, seq: last.seq.next() });
+        Ok(last.seq.next())
+    }
+
+    /// The place of the last record; `None` once closed.
+    pub fn last(&self) -> Option<Seq> {
+        self.writer.lock().map(|position| position.seq)
+    }
+
+    /// Takes no further record and lets no further output pass.
+    pub fn close(&self) {
+        *self.writer.lock() = None;
+        self.gate.close();
+    }
+}
+
+impl fmt::Debug for OwnedShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shard {} at epoch {}", self.shard, self.epoch)
+    }
+}
+
+/// Where output waits until what it depends on is committed.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// Everything up to here is committed; [`CLOSED`] once the shard is closed.
+    committed: AtomicU64,
+    waiting: Mutex<BinaryHeap<Waiting>>,
+}
+
+/// Above every sequence number, so that "closed" needs no second word beside the fast path's one load.
+const CLOSED: u64 = u64::MAX;
+
+#[derive(Debug)]
+struct Waiting {
+    seq: Reverse<Seq>,
+    wake: oneshot::Sender<()>,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.seq == other.seq
+    }
+}
+impl Eq for Waiting {}
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.seq.cmp(&other.seq)
+    }
+}
+
+impl Gate {
+    /// Everything up to `seq` is committed. Going back changes nothing.
+    pub fn advance(&self, seq: Seq) {
+        let mut waiting = self.waiting.lock();
+        if self.committed.load(Ordering::Acquire) >= seq.0 {
+            return;
+        }
+        self.committed.store(seq.0, Ordering::Release);
+        while waiting.peek().is_some_and(|first| first.seq.0 <= seq) {
+            if let Some(first) = waiting.pop() {
+                // A caller that stopped waiting has dropped its end.
+                let _ = first.wake.send(());
+            }
+        }
+    }
+
+    /// The commit point; `None` once closed.
+    pub fn committed(&self) -> Option<Seq> {
+        match self.committed.load(Ordering::Acquire) {
+            CLOSED => None,
+            seq => Some(Seq(seq)),
+        }
+    }
+
+    /// Waits until everything up to `seq` is committed. Dropping the future is harmless.
+    pub async fn wait(&self, seq: Seq) -> Result<(), Closed> {
+        let receiver = {
+            match self.committed() {
+                None => return Err(Closed),
+                Some(committed) if committed >= seq => return Ok(()),
+                Some(_) => {}
+            }
+            let mut waiting = self.waiting.lock();
+            // Again under the lock: `advance` and `close` take it too.
+            match self.committed() {
+                None => return Err(Closed),
+                Some(committed) if committed >= seq => return Ok(()),
+                Some(_) => {}
+            }
+            let (wake, receiver) = oneshot::channel();
+            waiting.push(Waiting { seq: Reverse(seq), wake });
+            receiver
+        };
+        receiver.await.map_err(|_| Closed)
+    }
+
+    /// Lets nothing pass any more; what waits is told so.
+    pub fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        self.committed.store(CLOSED, Ordering::Release);
+        waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn output_passes_when_its_commit_is_in_and_not_before() {
+        let gate = Gate::default();
+        let mut first = Box::pin(gate.wait(Seq(1)));
+        let mut third = Box::pin(gate.wait(Seq(3)));
+        assert!(futures_util::poll!(&mut third).is_pending());
+        assert!(futures_util::poll!(&mut first).is_pending());
+        gate.advance(Seq(2));
+        assert_eq!(first.await, Ok(()));
+        assert!(futures_util::poll!(&mut third).is_pending());
+        gate.advance(Seq(3));
+        assert_eq!(third.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_lets_nothing_pass() {
+        let gate = Gate::default();
+        gate.advance(Seq(5));
+        let mut waiting = Box::pin(gate.wait(Seq(6)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        gate.close();
+        assert_eq!(waiting.await, Err(Closed));
+        assert_eq!(gate.wait(Seq(1)).await, Err(Closed));
+        gate.advance(Seq(9));
+        assert_eq!(gate.wait(Seq(9)).await, Err(Closed));
+    }
+}

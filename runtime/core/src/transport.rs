@@ -1,0 +1,24 @@
+//! What carries calls: a node's router, or a client's connection.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::call::{Call, CallResult};
+use crate::engine::Engine;
+use crate::env::SharedEnv;
+
+/// Brings calls to the owner of their target. The runtime, the client and the context of a turn all call through it.
+pub trait Transport: Send + Sync + 'static {
+    /// Makes the call and waits for its reply until the call's deadline. Dropping the future cancels the call.
+    fn call(&self, call: Call) -> BoxFuture<'static, CallResult>;
+
+    /// The engine of this process, if there is one: calls to its own shards then need no encoding.
+    fn engine(&self) -> Option<&Arc<Engine>>;
+
+    /// Time and randomness for the calls made here.
+    fn env(&self) -> &SharedEnv;
+}
+
+/// A shared transport.
+pub type SharedTransport = Arc<dyn Transport>;
