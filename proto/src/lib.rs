@@ -1,9 +1,12 @@
 //! The wire protocols of Greenroom: every `.proto` stands in `proto/greenroom/v1`, the Rust types made from them in
 //! `generated/` (`cargo xtask generate`, committed so that nobody's build pays for a protobuf compiler).
 //!
-//! Nothing here does I/O or knows the types of the other crates.
+//! [`convert`] turns them into the types of the core and back. Nothing here does I/O.
+
+pub mod convert;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
+#[rustfmt::skip]
 #[path = "generated/greenroom.v1.rs"]
 pub mod v1;
 

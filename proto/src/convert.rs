@@ -1,0 +1,178 @@
+//! Between the wire types and the types of the core: written once here for the mesh, the gateway and the client.
+//!
+//! What comes from outside is checked here; nothing behind this file sees an identity that is not valid.
+
+use std::time::Duration;
+
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::error::CallError;
+use greenroom_core::identity::{ActorId, ActorType, IdentityError};
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::v1;
+
+/// The type URL of the error in a status's details.
+const CALL_ERROR_URL: &str = "type.googleapis.com/greenroom.v1.CallError";
+
+impl From<Payload> for v1::Payload {
+    fn from(payload: Payload) -> Self {
+        let content_type = match payload.content_type {
+            ContentType::Msgpack => v1::ContentType::Msgpack,
+            ContentType::Json => v1::ContentType::Json,
+        };
+        Self { content_type: content_type.into(), data: payload.data }
+    }
+}
+
+impl From<v1::Payload> for Payload {
+    fn from(payload: v1::Payload) -> Self {
+        let content_type = match payload.content_type() {
+            v1::ContentType::Msgpack => ContentType::Msgpack,
+            v1::ContentType::Json => ContentType::Json,
+        };
+        Self { content_type, data: payload.data }
+    }
+}
+
+impl From<&ActorId> for v1::ActorId {
+    fn from(id: &ActorId) -> Self {
+        Self { r#type: id.actor_type.as_str().to_owned(), key: id.key.as_ref().to_owned() }
+    }
+}
+
+impl TryFrom<v1::ActorId> for ActorId {
+    type Error = IdentityError;
+    fn try_from(id: v1::ActorId) -> Result<Self, IdentityError> {
+        ActorId::new(ActorType::new(&id.r#type)?, &id.key)
+    }
+}
+
+impl From<CallError<Payload>> for v1::CallError {
+    fn from(error: CallError<Payload>) -> Self {
+        let kind = error.kind().to_owned();
+        let mut wire = Self { kind, ..Self::default() };
+        match error {
+            CallError::Timeout { committed } => wire.committed = committed,
+            CallError::Deadlock { path } => wire.path = path,
+            CallError::App(payload) => wire.app = Some(payload.into()),
+            CallError::Overloaded(text)
+            | CallError::NotFound(text)
+            | CallError::Invalid(text)
+            | CallError::Unavailable(text)
+            | CallError::Panicked(text) => wire.message = text,
+        }
+        wire
+    }
+}
+
+impl From<v1::CallError> for CallError<Payload> {
+    fn from(wire: v1::CallError) -> Self {
+        match wire.kind.as_str() {
+            "timeout" => Self::Timeout { committed: wire.committed },
+            "deadlock" => Self::Deadlock { path: wire.path },
+            "overloaded" => Self::Overloaded(wire.message),
+            "not_found" => Self::NotFound(wire.message),
+            "unavailable" => Self::Unavailable(wire.message),
+            "panicked" => Self::Panicked(wire.message),
+            "app" => Self::App(wire.app.map(Payload::from).unwrap_or_default()),
+            "invalid" => Self::Invalid(wire.message),
+            // A kind that a newer node knows: nothing may be assumed about it.
+            other => Self::Invalid(format!("{other}: {}", wire.message)),
+        }
+    }
+}
+
+/// The gRPC status of a failed call: the code for every gRPC client, the whole error in the details for ours.
+pub fn status_of(error: CallError<Payload>) -> Status {
+    let code = match &error {
+        CallError::Timeout { .. } => Code::DeadlineExceeded,
+        CallError::Deadlock { .. } | CallError::App(_) => Code::FailedPrecondition,
+        CallError::Overloaded(_) => Code::ResourceExhausted,
+        CallError::NotFound(_) => Code::NotFound,
+        CallError::Invalid(_) => Code::InvalidArgument,
+        CallError::Unavailable(_) => Code::Unavailable,
+        CallError::Panicked(_) => Code::Internal,
+    };
+    let message = match &error {
+        CallError::App(payload) => format!("application error: {}", as_text(payload)),
+        other => other.clone().map_app::<String>(|_| CallError::App(String::new())).to_string(),
+    };
+    let value = v1::CallError::from(error).encode_to_vec().into();
+    let detail = v1::Any { type_url: CALL_ERROR_URL.into(), value };
+    let details = v1::Status { code: code.into(), message: message.clone(), details: vec![detail] };
+    Status::with_details(code, message, details.encode_to_vec().into())
+}
+
+/// The error that a status carries, or the nearest one if it is not from a Greenroom gateway.
+pub fn error_of(status: &Status) -> CallError<Payload> {
+    let carried = v1::Status::decode(status.details())
+        .ok()
+        .and_then(|details| details.details.into_iter().find(|any| any.type_url == CALL_ERROR_URL))
+        .and_then(|any| v1::CallError::decode(any.value).ok());
+    if let Some(carried) = carried {
+        return carried.into();
+    }
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => CallError::Timeout { committed: None },
+        Code::ResourceExhausted => CallError::Overloaded(message),
+        Code::NotFound => CallError::NotFound(message),
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => CallError::Invalid(message),
+        _ => CallError::Unavailable(message),
+    }
+}
+
+/// An application error for people: JSON as it is, MessagePack as its structure.
+fn as_text(payload: &Payload) -> String {
+    let value: Option<serde_json::Value> = payload.decode("the application error").ok();
+    match value {
+        Some(serde_json::Value::Object(fields)) => match fields.get("message").and_then(|m| m.as_str()) {
+            Some(message) => message.to_owned(),
+            None => serde_json::Value::Object(fields).to_string(),
+        },
+        Some(value) => value.to_string(),
+        None => format!("{} bytes", payload.data.len()),
+    }
+}
+
+/// A time span on the wire, in milliseconds: what is left of a millisecond is not lost.
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_error() -> Vec<CallError<Payload>> {
+        let app = Payload { content_type: ContentType::Json, data: r#"{"message":"no"}"#.into() };
+        vec![
+            CallError::Timeout { committed: None },
+            CallError::Timeout { committed: Some(false) },
+            CallError::Deadlock { path: vec!["A/1".into(), "B/1".into(), "A/1".into()] },
+            CallError::Overloaded("o".into()),
+            CallError::NotFound("n".into()),
+            CallError::Invalid("i".into()),
+            CallError::Unavailable("u".into()),
+            CallError::Panicked("p".into()),
+            CallError::App(app),
+        ]
+    }
+
+    #[test]
+    fn every_error_survives_the_wire_and_the_grpc_status() {
+        for error in every_error() {
+            assert_eq!(CallError::from(v1::CallError::from(error.clone())), error);
+            assert_eq!(error_of(&status_of(error.clone())), error);
+        }
+        let kinds: std::collections::BTreeSet<_> = every_error().iter().map(CallError::kind).collect();
+        assert_eq!(kinds.len(), CallError::<()>::KINDS.len(), "a kind is missing above");
+    }
+
+    #[test]
+    fn a_status_from_elsewhere_becomes_the_nearest_error() {
+        assert_eq!(error_of(&Status::unavailable("gone")).kind(), "unavailable");
+        assert_eq!(error_of(&Status::resource_exhausted("big")).kind(), "overloaded");
+    }
+}
