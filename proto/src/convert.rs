@@ -94,10 +94,7 @@ pub fn status_of(error: CallError<Payload>) -> Status {
         CallError::Unavailable(_) => Code::Unavailable,
         CallError::Panicked(_) => Code::Internal,
     };
-    let message = match &error {
-        CallError::App(payload) => format!("application error: {}", as_text(payload)),
-        other => other.clone().map_app::<String>(|_| CallError::App(String::new())).to_string(),
-    };
+    let message = error.to_string();
     let value = v1::CallError::from(error).encode_to_vec().into();
     let detail = v1::Any { type_url: CALL_ERROR_URL.into(), value };
     let details = v1::Status { code: code.into(), message: message.clone(), details: vec![detail] };
@@ -120,19 +117,6 @@ pub fn error_of(status: &Status) -> CallError<Payload> {
         Code::NotFound => CallError::NotFound(message),
         Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => CallError::Invalid(message),
         _ => CallError::Unavailable(message),
-    }
-}
-
-/// An application error for people: JSON as it is, MessagePack as its structure.
-fn as_text(payload: &Payload) -> String {
-    let value: Option<serde_json::Value> = payload.decode("the application error").ok();
-    match value {
-        Some(serde_json::Value::Object(fields)) => match fields.get("message").and_then(|m| m.as_str()) {
-            Some(message) => message.to_owned(),
-            None => serde_json::Value::Object(fields).to_string(),
-        },
-        Some(value) => value.to_string(),
-        None => format!("{} bytes", payload.data.len()),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Fields are named, so a type may gain fields with a default and lose fields. The content type travels with the bytes;
 //! only the type's own code on the owning node reads or writes them, nothing is transcoded on the way.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -108,7 +110,20 @@ impl Payload {
     }
 }
 
-fn located<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> (String, String) {
+/// For people: a value with a `message` shows as that message, others as JSON.
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.decode::<serde_json::Value>("a payload") {
+            Ok(value) => match value.get("message").and_then(serde_json::Value::as_str) {
+                Some(message) => f.write_str(message),
+                None => write!(f, "{value}"),
+            },
+            Err(_) => write!(f, "{} bytes that are no {:?}", self.data.len(), self.content_type),
+        }
+    }
+}
+
+fn located<E: fmt::Display>(error: &serde_path_to_error::Error<E>) -> (String, String) {
     let path = error.path().to_string();
     (if path == "." { String::new() } else { path }, error.inner().to_string())
 }

@@ -1,0 +1,63 @@
+//! One attempt of a call at one gateway.
+
+use bytes::Bytes;
+use greenroom_core::call::{Call, CallResult};
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::error::CallError;
+use greenroom_core::transport::Transport;
+use greenroom_proto::convert::{error_of, millis};
+use greenroom_proto::v1;
+use tonic::{Code, Request};
+
+use crate::client::Client;
+use crate::endpoints::Gateway;
+
+/// What one attempt came to.
+pub(crate) enum Attempt {
+    Answered(CallResult),
+    /// The gateway itself did not answer: another one may.
+    NoGateway(String),
+}
+
+pub(crate) async fn attempt(client: &Client, mut gateway: Gateway, call: &Call) -> Attempt {
+    let left = call.context.deadline.saturating_duration_since(client.env().now());
+    let arguments = match call.arguments.content_type {
+        ContentType::Msgpack => v1::call_request::Arguments::Msgpack(call.arguments.data.clone()),
+        ContentType::Json => match std::str::from_utf8(&call.arguments.data) {
+            Ok(json) => v1::call_request::Arguments::Json(json.to_owned()),
+            Err(_) => return Attempt::Answered(Err(CallError::Invalid("the arguments are no UTF-8".into()))),
+        },
+    };
+    let request = v1::CallRequest {
+        r#type: call.target.actor_type.as_str().to_owned(),
+        key: call.target.key.as_ref().to_owned(),
+        method: call.method.as_ref().to_owned(),
+        arguments: Some(arguments),
+        call_id: Bytes::copy_from_slice(&call.context.id.to_bytes()),
+        deadline_ms: millis(left),
+    };
+    match gateway.client.call(Request::new(request)).await {
+        Ok(reply) => Attempt::Answered(decode(reply.into_inner())),
+        // A gateway's own answer carries details; without them the transport spoke, and the call may not have arrived.
+        Err(status) if status.details().is_empty() && is_transport(status.code()) => {
+            Attempt::NoGateway(format!("{} does not answer: {}", gateway.address, status.message()))
+        }
+        Err(status) => Attempt::Answered(Err(error_of(&status))),
+    }
+}
+
+fn is_transport(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+}
+
+fn decode(reply: v1::CallReply) -> CallResult {
+    match reply.reply {
+        Some(v1::call_reply::Reply::Msgpack(data)) => {
+            Ok(Payload { content_type: ContentType::Msgpack, data })
+        }
+        Some(v1::call_reply::Reply::Json(json)) => {
+            Ok(Payload { content_type: ContentType::Json, data: json.into() })
+        }
+        None => Err(CallError::Invalid("the gateway sent an empty reply; is it a newer version?".into())),
+    }
+}

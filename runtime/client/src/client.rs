@@ -1,0 +1,127 @@
+//! The client: a [`Transport`] over the gateways.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use greenroom_core::actor::Actor;
+use greenroom_core::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::engine::Engine;
+use greenroom_core::env::{SharedEnv, SystemEnv};
+use greenroom_core::error::CallError;
+use greenroom_core::identity::{ActorId, CallId};
+use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::retry::Backoff;
+use greenroom_core::transport::Transport;
+use thiserror::Error;
+
+use crate::attempt::{Attempt, attempt};
+use crate::endpoints::Endpoints;
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// No address was given.
+    #[error("no gateway address was given; give at least one HOST:PORT")]
+    NoAddress,
+    /// An address is not valid.
+    #[error("{address:?} is no address of a gateway: {source}; write HOST:PORT or http://HOST:PORT")]
+    Address {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
+    },
+}
+
+/// What a call by name may say besides its target.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallOptions {
+    /// How long to wait; the default is 10 s.
+    pub deadline: Option<Duration>,
+    /// The call's id; the default is a new random one. Calling again with the same id repeats the call safely.
+    pub call_id: Option<CallId>,
+}
+
+/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    endpoints: Endpoints,
+    env: SharedEnv,
+}
+
+impl Client {
+    /// A client of these gateways, `HOST:PORT` each. Does no I/O yet: an address where nobody answers shows when calls
+    /// are made.
+    pub fn connect<S: Into<String>>(addresses: impl IntoIterator<Item = S>) -> Result<Self, ConnectError> {
+        Ok(Self(Arc::new(Inner { endpoints: Endpoints::new(addresses)?, env: Arc::new(SystemEnv) })))
+    }
+
+    /// A typed reference to an actor.
+    pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
+        ActorRef::new(Origin::Program(Arc::new(self.clone())), key.as_ref()).into()
+    }
+
+    /// Calls a method by name, arguments and reply in JSON.
+    pub async fn call_json(
+        &self,
+        target: &ActorId,
+        method: &str,
+        arguments: &str,
+        options: CallOptions,
+    ) -> Result<String, CallError<Payload>> {
+        let context = CallContext {
+            id: options.call_id.unwrap_or_else(|| CallId(self.0.env.random())),
+            deadline: self.0.env.now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
+            chain: Chain::default(),
+        };
+        let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
+        let call = Call { target: target.clone(), method: method.into(), arguments, context };
+        let reply = self.call(call).await?;
+        String::from_utf8(reply.data.into()).map_err(|_| CallError::Invalid("the reply is no UTF-8".into()))
+    }
+
+    /// Repeats the call until it is answered for good or its deadline has passed.
+    async fn call_repeatedly(self, call: Call) -> CallResult {
+        let mut backoff = Backoff::default();
+        let mut last = None;
+        loop {
+            let (turn, gateway) = self.0.endpoints.current();
+            let tried = tokio::time::timeout_at(call.context.deadline, attempt(&self, gateway, &call)).await;
+            let failure = match tried {
+                Err(_elapsed) => return Err(last.unwrap_or(CallError::Timeout { committed: None })),
+                Ok(Attempt::Answered(Err(error))) if error.is_retryable() => error,
+                Ok(Attempt::Answered(answer)) => return answer,
+                Ok(Attempt::NoGateway(reason)) => {
+                    self.0.endpoints.failed(turn);
+                    CallError::Unavailable(reason)
+                }
+            };
+            tracing::debug!(target_actor = %call.target, attempt = backoff.attempts(), %failure, "repeating the call");
+            let wait = backoff.next(self.0.env.random() as u64);
+            if self.0.env.now() + wait >= call.context.deadline {
+                return Err(failure);
+            }
+            last = Some(failure);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl Transport for Client {
+    fn call(&self, call: Call) -> BoxFuture<'static, CallResult> {
+        self.clone().call_repeatedly(call).boxed()
+    }
+
+    fn engine(&self) -> Option<&Arc<Engine>> {
+        None
+    }
+
+    fn env(&self) -> &SharedEnv {
+        &self.0.env
+    }
+}
