@@ -7,6 +7,9 @@
 mod bench;
 mod generate;
 mod sim;
+mod test;
+#[cfg(test)]
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -23,6 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Test(test::Args),
     Generate(generate::Args),
     Bench(bench::Args),
     Sim(sim::Args),
@@ -30,6 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Sim(args) => sim::run(&args),

@@ -1,21 +1,46 @@
-//! Where the workspace is and what belongs to it.
+//! Where the workspace is and how its commands are started.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
+
+/// Variables that `cargo run` sets for this very program. Build scripts (ring's, for one) run again when they
+/// change, so a cargo that we start must not see them: else each change between `cargo` and `cargo xtask`
+/// compiles half of the tree again.
+const OURS: [&str; 6] = [
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_CRATE_NAME",
+    "CARGO_BIN_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+    "OUT_DIR",
+];
+
+/// Variables of the user's shell that would change what the tests see.
+const THEIRS: [&str; 2] = ["GREENROOM_", "RUST_LOG"];
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
 }
 
-/// A cargo command that runs in the root of the workspace.
-pub(crate) fn cargo() -> Command {
-    // Cargo sets the variable to the very cargo that started us.
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
+/// A command that runs in the root of the workspace, with no input and the same environment on every machine.
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root()).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OURS.iter().chain(&THEIRS).any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
     command
+}
+
+/// The cargo that started us, see [`command`].
+pub(crate) fn cargo() -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Runs `command` in the foreground and hands on its success or failure.

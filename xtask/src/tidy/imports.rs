@@ -1,0 +1,133 @@
+//! Imports between our crates go one way: core ← store, cluster ← gateway ← node ← edge.
+//!
+//! The rule keeps what is pure pure and lets each crate be built and tested without those above it. It looks at
+//! normal dependencies only: a test may use more.
+
+use std::collections::BTreeMap;
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+use super::assert_none;
+use crate::workspace;
+
+struct Row {
+    package: &'static str,
+    imports: &'static [&'static str],
+    because: &'static str,
+}
+
+const fn row(package: &'static str, imports: &'static [&'static str], because: &'static str) -> Row {
+    Row { package, imports, because }
+}
+
+/// Every package of the workspace, what of ours it may import, and why no more.
+const TABLE: &[Row] = &[
+    row("greenroom-crds", &[], "types only: whoever reads a cluster's YAML must not pull in the runtime"),
+    row("greenroom-proto", &[], "wire types only: a client in any crate can use them"),
+    row(
+        "greenroom-core",
+        &[],
+        "the words that all the others speak; it knows no network, disk or Kubernetes",
+    ),
+    row("greenroom-macros", &[], "it writes code that names core, but runs in the compiler"),
+    row("greenroom-store", &["greenroom-core"], "it persists records of core and does not know who asks"),
+    row(
+        "greenroom-cluster",
+        &["greenroom-core", "greenroom-proto"],
+        "ownership and the mesh work over any store, so they must not know one",
+    ),
+    row(
+        "greenroom-gateway",
+        &["greenroom-core", "greenroom-proto"],
+        "it hands calls to core's router, wherever that sends them",
+    ),
+    row(
+        "greenroom-client",
+        &["greenroom-core", "greenroom-proto"],
+        "a program that only calls actors must not carry the runtime",
+    ),
+    row(
+        "greenroom",
+        &[
+            "greenroom-client",
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-crds",
+            "greenroom-gateway",
+            "greenroom-macros",
+            "greenroom-proto",
+            "greenroom-store",
+        ],
+        "the node puts the parts together; nothing but the edge stands above it",
+    ),
+    row(
+        "greenroom-sim",
+        &["greenroom-cluster", "greenroom-core", "greenroom-macros", "greenroom-store"],
+        "it drives the parts itself, with its own clock, network and disk",
+    ),
+    row(
+        "greenroom-cli",
+        &[
+            "greenroom",
+            "greenroom-client",
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-crds",
+            "greenroom-proto",
+        ],
+        "edge: the command line contains the stock node, and talks to nodes as a client",
+    ),
+    row(
+        "greenroom-bench",
+        &["greenroom", "greenroom-client", "greenroom-cluster", "greenroom-core", "greenroom-store"],
+        "edge: measures the parts and the whole",
+    ),
+    row(
+        "greenroom-wordcount",
+        &["greenroom"],
+        "edge: an example shows what a user does, with what a user has",
+    ),
+    row("xtask", &["greenroom-crds"], "chores run while other crates do not compile, generation above all"),
+];
+
+fn violations<'a>(packages: &BTreeMap<&'a str, Vec<&'a str>>) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (package, imports) in packages {
+        let Some(row) = TABLE.iter().find(|row| row.package == *package) else {
+            violations
+                .push(format!("{package} has no row in the table of {}: add one, with its reason", file!()));
+            continue;
+        };
+        for import in imports.iter().filter(|import| packages.contains_key(**import)) {
+            if !row.imports.contains(import) {
+                violations.push(format!("{package} must not import {import}: {}", row.because));
+            }
+        }
+    }
+    violations
+}
+
+#[test]
+fn imports_go_one_way() {
+    let manifest = workspace::root().join("Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let packages = metadata.packages.iter().map(|package| {
+        let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
+        (package.name.as_str(), normal.map(|d| d.name.as_str()).collect())
+    });
+    assert_none(violations(&packages.collect()));
+}
+
+#[test]
+fn an_import_against_the_direction_is_found() {
+    let packages =
+        [("greenroom-core", vec!["bytes", "greenroom-store"]), ("greenroom-store", vec!["greenroom-core"])];
+    let found = violations(&packages.into());
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("greenroom-core must not import greenroom-store: "), "{found:?}");
+}
+
+#[test]
+fn a_package_without_a_row_is_found() {
+    assert_eq!(violations(&[("greenroom-new", vec![])].into()).len(), 1);
+}
