@@ -105,10 +105,12 @@ impl OwnedShard {
         self.writer.lock().map(|position| position.seq)
     }
 
-    /// Takes no further record and lets no further output pass.
-    pub fn close(&self) {
-        *self.writer.lock() = None;
+    /// Takes no further record and lets no further output pass. Returns the place of the last record, behind which
+    /// this run may open the shard again; `None` if it was closed before.
+    pub fn close(&self) -> Option<Position> {
+        let last = self.writer.lock().take();
         self.gate.close();
+        last
     }
 }
 

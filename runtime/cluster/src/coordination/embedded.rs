@@ -1,0 +1,205 @@
+//! The register inside this process, in memory or in a directory: for `Runtime::local()`, tests, and the parent
+//! process of `greenroom dev`, which serves it to its nodes.
+//!
+//! In a directory each page is one JSON file, `page-N.json`, with its version inside. A write goes to a temporary
+//! name, is synced, and takes the place of the old file by a rename, so a crash leaves the old page or the new one.
+//! If that fails half-way, memory stays at the old version and the writer is told that the outcome is unknown, which
+//! it is: after a restart the newer file may be there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+use greenroom_core::ShardCount;
+use greenroom_core::map::Page;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+
+use super::{Coordination, Peer, ReadError, Version, Versioned, WriteError};
+use crate::ClusterError;
+
+/// The register inside this process. A cheap clone of one shared register.
+#[derive(Clone)]
+pub struct Embedded(Arc<Register>);
+
+struct Register {
+    shards: ShardCount,
+    pages: Vec<PageCell>,
+    directory: Option<PathBuf>,
+    present: watch::Sender<Present>,
+}
+
+/// The lock makes compare, persist and publish one step; watchers read beside it.
+struct PageCell {
+    write: Mutex<()>,
+    current: watch::Sender<Versioned<Page>>,
+}
+
+/// Present nodes by name. The number tells two joins of one name apart: a node that was restarted may be back before
+/// the end of its earlier stream is noticed.
+#[derive(Default, Clone)]
+struct Present {
+    joins: u64,
+    peers: BTreeMap<String, (u64, Peer)>,
+}
+
+impl Present {
+    fn list(&self) -> Vec<Peer> {
+        self.peers.values().map(|(_, peer)| peer.clone()).collect()
+    }
+}
+
+impl Embedded {
+    /// An empty map that is gone when the process is.
+    pub fn memory(shards: ShardCount) -> Self {
+        let pages = (0..shards.pages()).map(|page| first_version(page, shards)).collect();
+        Self::new(shards, pages, None)
+    }
+
+    /// The map kept in this directory, which is created if it is not there.
+    pub fn directory(directory: &Path, shards: ShardCount) -> Result<Self, ClusterError> {
+        let failed = |e: io::Error| ClusterError::map_directory(directory, e);
+        fs::create_dir_all(directory).map_err(failed)?;
+        let mut pages = Vec::new();
+        for page in 0..shards.pages() {
+            let path = page_path(directory, page);
+            let content = match fs::read(&path) {
+                Ok(bytes) => parse(&bytes).map_err(|message| ClusterError::DamagedPage { path, message })?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => first_version(page, shards),
+                Err(error) => return Err(failed(error)),
+            };
+            if content.content.shards != shards {
+                let (found, asked) = (content.content.shards.get(), shards.get());
+                return Err(ClusterError::OtherShardCount { found, asked });
+            }
+            pages.push(content);
+        }
+        Ok(Self::new(shards, pages, Some(directory.to_owned())))
+    }
+
+    fn new(shards: ShardCount, pages: Vec<Versioned<Page>>, directory: Option<PathBuf>) -> Self {
+        let cell = |page| PageCell { write: Mutex::new(()), current: watch::Sender::new(page) };
+        let pages = pages.into_iter().map(cell).collect();
+        Self(Arc::new(Register { shards, pages, directory, present: watch::Sender::default() }))
+    }
+
+    /// How many shards the map is for.
+    pub fn shards(&self) -> ShardCount {
+        self.0.shards
+    }
+
+    /// Who is present, at first and after each change, without joining.
+    pub fn watch_present(&self) -> BoxStream<'static, Vec<Peer>> {
+        WatchStream::new(self.0.present.subscribe()).map(|present| present.list()).boxed()
+    }
+}
+
+impl Register {
+    fn page(&self, page: u16) -> Result<&PageCell, ReadError> {
+        self.pages.get(usize::from(page)).ok_or(ReadError::NoSuchPage { page, shards: self.shards.get() })
+    }
+
+    fn write(&self, page: u16, base: Version, content: Page) -> Result<Versioned<Page>, WriteError> {
+        let cell = self.page(page).map_err(|e| WriteError::Unknown(e.to_string()))?;
+        let _one_writer = cell.write.lock();
+        let current = cell.current.borrow().clone();
+        if current.version != base {
+            return Err(WriteError::Conflict(Box::new(current)));
+        }
+        let next = Versioned { version: Version(base.0 + 1), content };
+        if let Some(directory) = &self.directory {
+            persist(directory, &next).map_err(|e| WriteError::Unknown(e.to_string()))?;
+        }
+        cell.current.send_replace(next.clone());
+        Ok(next)
+    }
+}
+
+impl Coordination for Embedded {
+    fn read(&self, page: u16) -> BoxFuture<'static, Result<Versioned<Page>, ReadError>> {
+        let read = self.0.page(page).map(|cell| cell.current.borrow().clone());
+        futures_util::future::ready(read).boxed()
+    }
+
+    fn write(
+        &self,
+        page: u16,
+        base: Version,
+        content: Page,
+    ) -> BoxFuture<'static, Result<Versioned<Page>, WriteError>> {
+        let register = self.0.clone();
+        if register.directory.is_none() {
+            return futures_util::future::lazy(move |_| register.write(page, base, content)).boxed();
+        }
+        async move {
+            let write = tokio::task::spawn_blocking(move || register.write(page, base, content));
+            write.await.unwrap_or_else(|e| Err(WriteError::Unknown(e.to_string())))
+        }
+        .boxed()
+    }
+
+    fn watch(&self, page: u16) -> BoxStream<'static, Versioned<Page>> {
+        match self.0.page(page) {
+            Ok(cell) => WatchStream::new(cell.current.subscribe()).boxed(),
+            Err(_) => futures_util::stream::pending().boxed(),
+        }
+    }
+
+    fn join(&self, me: Peer) -> BoxStream<'static, Vec<Peer>> {
+        let name = me.name.clone();
+        let mut join = 0;
+        self.0.present.send_modify(|present| {
+            present.joins += 1;
+            join = present.joins;
+            present.peers.insert(me.name.clone(), (join, me));
+        });
+        let leave = Leave { register: self.0.clone(), name, join };
+        let changes = WatchStream::new(self.0.present.subscribe());
+        changes.map(move |present| (&leave, present.list()).1).boxed()
+    }
+}
+
+/// Ends a node's presence when its stream is dropped.
+struct Leave {
+    register: Arc<Register>,
+    name: String,
+    join: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.register.present.send_if_modified(|present| {
+            let ours = present.peers.get(&self.name).is_some_and(|(join, _)| *join == self.join);
+            ours && present.peers.remove(&self.name).is_some()
+        });
+    }
+}
+
+fn first_version(page: u16, shards: ShardCount) -> Versioned<Page> {
+    Versioned { version: Version(1), content: Page::empty(page, shards) }
+}
+
+fn page_path(directory: &Path, page: u16) -> PathBuf {
+    directory.join(format!("page-{page}.json"))
+}
+
+fn parse(bytes: &[u8]) -> Result<Versioned<Page>, String> {
+    serde_json::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+fn persist(directory: &Path, page: &Versioned<Page>) -> io::Result<()> {
+    let path = page_path(directory, page.content.page);
+    let temporary = path.with_extension("json.new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec_pretty(page)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, &path)?;
+    // The rename itself is on disk only when the directory is.
+    File::open(directory)?.sync_all()
+}
