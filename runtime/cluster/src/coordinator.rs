@@ -82,3 +82,164 @@ fn replace(page: &Versioned<Page>, members: &[Member]) -> Option<PageWrite> {
 fn run_of(member: &Member) -> NodeRun {
     NodeRun { store: member.store, incarnation: member.incarnation }
 }
+
+#[cfg(test)]
+mod tests {
+    use greenroom_core::{Incarnation, ShardCount, StoreId};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SHARDS: u16 = 600;
+
+    /// The register, as plain pages.
+    #[derive(Clone)]
+    struct Register(Vec<Versioned<Page>>);
+
+    impl Register {
+        fn new() -> Self {
+            let shards = ShardCount::new(SHARDS).unwrap();
+            let page = |page| Versioned { version: Version(1), content: Page::empty(page, shards) };
+            Self((0..shards.pages()).map(page).collect())
+        }
+
+        fn view(&self) -> View {
+            let unknown = View::unknown(ShardCount::new(SHARDS).unwrap());
+            self.0.iter().fold(unknown, |view, page| view.with(page.clone()).unwrap())
+        }
+
+        fn start(&mut self, node: u128) {
+            let page = &mut self.0[0];
+            let (name, store) = (format!("n-{node}"), StoreId(Uuid::from_u128(node)));
+            page.version.0 += 1;
+            match page.content.members.iter_mut().find(|member| member.store == store) {
+                Some(member) => member.incarnation.0 += 1,
+                None => page.content.members.push(Member { store, node: name, incarnation: Incarnation(1) }),
+            }
+            page.content.members.sort_by(|a, b| a.node.cmp(&b.node));
+        }
+
+        fn write(&mut self, write: PageWrite) -> bool {
+            let page = &mut self.0[usize::from(write.content.page)];
+            let lands = page.version == write.base;
+            if lands {
+                *page = Versioned { version: Version(write.base.0 + 1), content: write.content };
+            }
+            lands
+        }
+
+        fn plan_all(&self, expected: usize) -> Vec<PageWrite> {
+            let present = names(0..10);
+            plan(&self.view(), &present, expected, &self.view().members()[0].node)
+        }
+
+        fn settle(&mut self, expected: usize) {
+            for _ in 0..4 {
+                for write in self.plan_all(expected) {
+                    assert!(self.write(write));
+                }
+            }
+        }
+    }
+
+    fn names(nodes: std::ops::Range<u128>) -> BTreeSet<String> {
+        nodes.map(|node| format!("n-{node}")).collect()
+    }
+
+    fn started(nodes: std::ops::Range<u128>) -> Register {
+        let mut register = Register::new();
+        nodes.for_each(|node| register.start(node));
+        register
+    }
+
+    #[test]
+    fn the_first_entries_wait_for_all_expected_members() {
+        assert!(started(0..2).plan_all(3).is_empty());
+        let mut register = started(0..3);
+        assert_eq!(register.plan_all(3).iter().map(|write| write.content.page).collect::<Vec<_>>(), [0]);
+        register.settle(3);
+        assert!(register.view().is_assigned());
+        for (_, entry) in register.view().entries() {
+            assert_eq!((entry.epoch, entry.prev, entry.evidence), (Epoch(1), None, Evidence::None));
+            assert_eq!(entry.in_sync, [entry.owner.store]);
+        }
+    }
+
+    #[test]
+    fn the_first_present_member_acts_and_nobody_else() {
+        let view = started(0..3).view();
+        let actors = |present: &BTreeSet<String>| -> Vec<_> {
+            (0..4)
+                .map(|node| format!("n-{node}"))
+                .filter(|me| !plan(&view, present, 3, me).is_empty())
+                .collect()
+        };
+        assert_eq!(actors(&names(0..3)), ["n-0"]);
+        assert_eq!(actors(&names(1..3)), ["n-1"]);
+        let stranger_first = BTreeSet::from(["a-stranger".to_owned(), "n-2".to_owned()]);
+        assert_eq!(actors(&stranger_first), ["n-2"]);
+    }
+
+    #[test]
+    fn a_restarted_member_gets_its_shards_back_at_the_next_epoch() {
+        let mut register = started(0..3);
+        register.settle(3);
+        let before = register.view();
+        register.start(1);
+        register.settle(3);
+        let restarted = StoreId(Uuid::from_u128(1));
+        for ((_, before), (shard, after)) in before.entries().zip(register.view().entries()) {
+            let mut expected = before.clone();
+            if before.owner.store == restarted {
+                let owner = NodeRun { store: restarted, incarnation: Incarnation(2) };
+                expected = Entry {
+                    epoch: Epoch(2),
+                    owner,
+                    prev: Some(restarted),
+                    in_sync: vec![restarted],
+                    evidence: Evidence::Dead,
+                };
+            }
+            assert_eq!(*after, expected, "shard {shard}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Several coordinators plan from old views and write in any order, members restart meanwhile.
+        #[test]
+        fn any_number_of_coordinators_are_harmless(
+            steps in prop::collection::vec((0u128..4, any::<prop::sample::Index>(), 0u8..4), 1..60),
+        ) {
+            let mut register = started(0..3);
+            let mut views = vec![register.view()];
+            for (node, old, action) in steps {
+                if action == 0 && node < 3 {
+                    register.start(node);
+                }
+                let me = BTreeSet::from([format!("n-{node}")]);
+                for write in plan(old.get(&views), &me, 3, me.first().unwrap()) {
+                    let before = register.0[usize::from(write.content.page)].clone();
+                    if register.write(write) {
+                        let after = &register.0[usize::from(before.content.page)];
+                        prop_assert_eq!(&before.content.members, &after.content.members);
+                        for (before, after) in before.content.entries.iter().zip(&after.content.entries) {
+                            prop_assert!(before == after || after.epoch == before.epoch.next());
+                            prop_assert_eq!(&before.in_sync, &after.in_sync);
+                        }
+                    }
+                }
+                views.push(register.view());
+            }
+            register.settle(3);
+            prop_assert!(register.plan_all(3).is_empty(), "I6: nothing is left to write");
+            let view = register.view();
+            prop_assert!(view.is_assigned());
+            for (_, entry) in view.entries() {
+                prop_assert_eq!(view.member(entry.owner.store).unwrap().incarnation, entry.owner.incarnation);
+            }
+        }
+    }
+}

@@ -194,3 +194,6 @@ impl Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
