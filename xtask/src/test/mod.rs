@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let deny = ["deny", "--log-level", "error", "check", "bans", "licenses", "sources"];
     report.run("dependencies", || check(args, args.fast, Tool::Deny, &deny));
 
-    // All targets in one go, the binaries too: tests start them as processes, also those of other packages.
+    // The binaries too, since tests start them as processes, also those of other packages. All targets in one go:
+    // built alone, the binaries get dependencies without the features that tests add, and those compile twice.
     let built = report.run("build", || Step::command(&["build", "--workspace", "--all-targets"]));
     report.run("tests", || match built {
         true => libtest::run(&args.filters, !args.fast),
