@@ -1,5 +1,6 @@
 //! The client: a [`Transport`] over the gateways.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use greenroom_core::transport::Transport;
 use thiserror::Error;
 
 use crate::attempt::{Attempt, attempt};
+use crate::dev;
 use crate::endpoints::Endpoints;
 
 /// Why there is no client.
@@ -33,6 +35,26 @@ pub enum ConnectError {
         address: String,
         /// What is wrong with it.
         source: tonic::transport::Error,
+    },
+    /// No dev cluster runs here.
+    #[error("no dev cluster runs in {} or above; start one with `greenroom dev CLUSTER.yaml`, or name a gateway", start.display())]
+    NoDevCluster {
+        /// Where the search began.
+        start: PathBuf,
+    },
+    /// It is not clear which dev cluster is meant.
+    #[error("several dev clusters run here ({} and {}); name a gateway of one", files[0].display(), files[1].display())]
+    SeveralDevClusters {
+        /// Two of them.
+        files: [PathBuf; 2],
+    },
+    /// The file of a dev cluster cannot be read.
+    #[error("cannot read {}: {message}; start `greenroom dev` again", file.display())]
+    DevEndpoints {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        message: String,
     },
 }
 
@@ -59,6 +81,11 @@ impl Client {
     /// are made.
     pub fn connect<S: Into<String>>(addresses: impl IntoIterator<Item = S>) -> Result<Self, ConnectError> {
         Ok(Self(Arc::new(Inner { endpoints: Endpoints::new(addresses)?, env: Arc::new(SystemEnv) })))
+    }
+
+    /// A client of the cluster that `greenroom dev` runs in `directory` or the nearest parent directory that has one.
+    pub fn dev(directory: impl AsRef<Path>) -> Result<Self, ConnectError> {
+        Self::connect(dev::gateways(directory.as_ref())?)
     }
 
     /// A typed reference to an actor.

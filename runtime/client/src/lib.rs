@@ -14,6 +14,7 @@
 
 mod attempt;
 mod client;
+mod dev;
 mod endpoints;
 
 pub use client::{CallOptions, Client, ConnectError};

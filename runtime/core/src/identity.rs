@@ -281,6 +281,11 @@ impl CallId {
         Self(xxh3_128(&bytes))
     }
 
+    /// An id made from a name that the program chooses, for calls that must be the same when the program runs again.
+    pub fn named(name: &str) -> Self {
+        Self(xxh3_128(name.as_bytes()))
+    }
+
     /// The 16 bytes that go over the wire, big-endian.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

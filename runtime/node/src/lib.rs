@@ -1,1 +1,63 @@
-//! Placeholder
+//! Virtual actors on Kubernetes: the crate that users depend on.
+//!
+//! An **actor** is a named object with state and methods. You call it by its type and key; it is loaded when it is
+//! called, runs one exclusive call at a time, and what a call changed is durable before its reply leaves.
+//!
+//! ```
+//! use greenroom::{Actor, Cx, Result, Runtime, actor_methods};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Actor, Default, Serialize, Deserialize)]
+//! struct Counter {
+//!     total: i64,
+//! }
+//!
+//! #[actor_methods]
+//! impl Counter {
+//!     async fn add(&mut self, _cx: &Cx, by: i64) -> Result<i64> {
+//!         self.total += by;
+//!         Ok(self.total)
+//!     }
+//!     async fn total(&self) -> i64 {
+//!         self.total
+//!     }
+//! }
+//!
+//! # #[tokio::main] async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::local().actor::<Counter>().start().await?;
+//! let total = runtime.actor::<Counter>("page-1").add(3).await?;
+//! assert_eq!(total, 3);
+//! # runtime.shutdown().await; Ok(()) }
+//! ```
+//!
+//! In a pod, and under `greenroom dev`, the same program starts with [`Runtime::from_env`] and becomes a node of the
+//! cluster there. Programs outside the cluster use [`Client`].
+
+pub mod config;
+pub mod node;
+mod runtime;
+mod servers;
+mod shutdown;
+mod stock;
+mod telemetry;
+
+pub use greenroom_client::{CallOptions, Client, ConnectError};
+pub use greenroom_core::{
+    __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, ContentType, Cx, Durability, Payload,
+    Result, Shard, ShardCount,
+};
+pub use greenroom_macros::{Actor, actor_methods};
+pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};
+pub use stock::{Counter, CounterRef, KeyValue, KeyValueRef};
+pub use telemetry::{METRICS, MetricInfo, Telemetry, TelemetryError, init as init_telemetry};
+
+/// The stock node: `greenroom node`, with [`Counter`] and [`KeyValue`]. Runs until it is told to stop.
+pub async fn run_stock(args: config::NodeArgs) -> std::result::Result<(), RuntimeError> {
+    let print = args.print_config;
+    let config = args.resolve()?;
+    if print {
+        print!("{}", config.to_yaml());
+        return Ok(());
+    }
+    Runtime::with_config(config).actor::<Counter>().actor::<KeyValue>().run().await
+}

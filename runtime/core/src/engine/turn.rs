@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::{EnterError, Entry, Loaded, TurnGuard};
@@ -135,7 +136,9 @@ async fn run<M: Method>(
     let deadline = context.deadline;
     let cx = Cx::new(target, context, M::Access::EXCLUSIVE, transport, shard.clone());
     let running = Running::new(engine.clone());
-    let turn = turn::<M>(running, shard, cx.clone(), arguments, form);
+    // Costs next to nothing while nobody collects spans of this target.
+    let span = tracing::info_span!(target: "greenroom::turn", "turn", actor = %cx.actor_id(), method = M::NAME);
+    let turn = turn::<M>(running, shard, cx.clone(), arguments, form).instrument(span);
     let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
         Ok(outcome) => outcome,
         Err(Interrupted::Stopping) => Err(CallError::Unavailable("the node is stopping".into())),

@@ -1,0 +1,169 @@
+//! One engine that serves every shard, over a journal whose disk is as slow as the test says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use greenroom_core::actor::{Actor, ActorMethods};
+use greenroom_core::call::{Call, CallContext, CallResult, Chain};
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::engine::{Delivery, Engine};
+use greenroom_core::env::{Env, SharedEnv, SystemEnv};
+use greenroom_core::error::CallError;
+use greenroom_core::identity::{ActorId, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
+use greenroom_core::journal::{Journal, JournalError, Position, Record, RecordKind, StoredActor};
+use greenroom_core::map::NodeRun;
+use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::shard::OwnedShard;
+use greenroom_core::transport::Transport;
+use parking_lot::Mutex;
+use tokio::time::{Duration, Instant};
+
+const SHARDS: u16 = 8;
+
+/// A journal in memory. Records become durable when [`Node::sync`] says so.
+#[derive(Default)]
+pub struct Disk(Mutex<Vec<Record>>);
+
+impl Disk {
+    pub fn commits(&self) -> usize {
+        self.0.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
+    }
+}
+
+impl Journal for Disk {
+    fn append(&self, record: Record) -> Result<(), JournalError> {
+        self.0.lock().push(record);
+        Ok(())
+    }
+
+    fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
+        let mut stored = StoredActor::default();
+        for record in self.0.lock().iter().filter(|record| record.shard == shard) {
+            if let RecordKind::Commit(commit) = &record.kind
+                && commit.actor == *actor
+            {
+                stored.state = Some(commit.state.clone());
+                stored.calls.push((record.seq, commit.call.clone()));
+            }
+        }
+        std::future::ready(Ok(stored)).boxed()
+    }
+
+    fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {
+        let records = self.0.lock();
+        let last = records.iter().rev().find(|record| record.shard == shard);
+        let last = last.map(|record| Position { epoch: record.epoch, seq: record.seq }).unwrap_or_default();
+        std::future::ready(Ok(last)).boxed()
+    }
+}
+
+/// The engine as a transport: every shard is here.
+struct Here {
+    engine: Arc<Engine>,
+    env: SharedEnv,
+}
+
+impl Transport for Here {
+    fn call(&self, call: Call) -> BoxFuture<'static, CallResult> {
+        match self.engine.deliver(call) {
+            Delivery::Here(outcome) => outcome,
+            Delivery::NotServed(_) => {
+                std::future::ready(Err(CallError::Unavailable("not served here".into()))).boxed()
+            }
+        }
+    }
+
+    fn engine(&self) -> Option<&Arc<Engine>> {
+        Some(&self.engine)
+    }
+
+    fn env(&self) -> &SharedEnv {
+        &self.env
+    }
+}
+
+/// A node without a cluster.
+pub struct Node {
+    pub engine: Arc<Engine>,
+    pub disk: Arc<Disk>,
+    transport: Arc<dyn Transport>,
+    shards: Mutex<BTreeMap<Shard, Arc<OwnedShard>>>,
+}
+
+impl Node {
+    pub fn new<A: ActorMethods>() -> Self {
+        Self::over::<A>(Arc::default())
+    }
+
+    /// A node whose disk has been used before: every shard opens at the next epoch.
+    pub fn over<A: ActorMethods>(disk: Arc<Disk>) -> Self {
+        let env: SharedEnv = Arc::new(SystemEnv);
+        let count = ShardCount::new(SHARDS).unwrap();
+        let engine = Engine::builder(env.clone(), count).register::<A>().build();
+        let transport: Arc<dyn Transport> = Arc::new(Here { engine: engine.clone(), env });
+        engine.set_transport(Arc::downgrade(&transport));
+        let node = Self { engine, disk, transport, shards: Mutex::default() };
+        for shard in count.shards() {
+            node.open(shard);
+        }
+        node
+    }
+
+    fn open(&self, shard: Shard) {
+        let last = self.disk.last(shard).now_or_never().unwrap().unwrap();
+        let run = NodeRun { store: StoreId(uuid::Uuid::nil()), incarnation: Incarnation(1) };
+        let (owned, open) =
+            OwnedShard::open(shard, Epoch(last.epoch.0 + 1), run, last, self.disk.clone()).unwrap();
+        owned.gate().advance(open);
+        self.engine.serve(owned.clone());
+        self.shards.lock().insert(shard, owned);
+    }
+
+    /// Everything that was appended becomes durable.
+    pub fn sync(&self) {
+        for owned in self.shards.lock().values() {
+            owned.gate().advance(owned.last().unwrap_or(Seq(0)));
+        }
+    }
+
+    /// The disk is as fast as memory from now on.
+    pub fn sync_always(self: &Arc<Self>) {
+        let node = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(node) = node.upgrade() {
+                node.sync();
+                drop(node);
+                // A millisecond of real or of virtual time: a paused clock must be able to go on.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    pub fn actor<A: Actor>(&self, key: &str) -> A::Ref {
+        ActorRef::new(Origin::Program(self.transport.clone()), key).into()
+    }
+
+    /// A call by name with JSON.
+    pub async fn call_json(
+        &self,
+        target: &str,
+        method: &str,
+        arguments: &str,
+    ) -> Result<String, CallError<Payload>> {
+        let context = CallContext {
+            id: CallId(SystemEnv.random()),
+            deadline: Instant::now() + Duration::from_secs(10),
+            chain: Chain::default(),
+        };
+        let data = Bytes::copy_from_slice(arguments.as_bytes());
+        let arguments = Payload { content_type: ContentType::Json, data };
+        let target = target
+            .parse()
+            .map_err(|e: greenroom_core::identity::IdentityError| CallError::Invalid(e.to_string()))?;
+        let reply = self.transport.call(Call { target, method: method.into(), arguments, context }).await?;
+        Ok(String::from_utf8(reply.data.into()).unwrap())
+    }
+}

@@ -1,0 +1,398 @@
+//! A node, put together: store, engine, cluster, mesh, gateway, admin and health.
+//!
+//! The order of the start is the order of what depends on what: bind the ports (their addresses are announced), lock
+//! and open the store (this run gets its incarnation), serve the ports, then join the cluster. The order of the stop is
+//! the reverse: take no new calls, finish the running turns, leave, flush the store, close the ports.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshCounts, MeshLimits, NodeIdentity};
+use greenroom_cluster::{
+    ClusterError, Coordination, Driver, DriverConfig, Embedded, MeshHandler, MeshReply, MeshRequest, Peer, Phase,
+    Remote, Router, Shards,
+};
+use greenroom_core::call::{Call, CallResult};
+use greenroom_core::engine::{Engine, EngineBuilder};
+use greenroom_core::env::{SharedEnv, SystemEnv};
+use greenroom_core::error::CallError;
+use greenroom_core::map::NodeRun;
+use greenroom_core::transport::{SharedTransport, Transport};
+use greenroom_gateway::Gateway;
+use greenroom_proto::v1;
+use greenroom_proto::v1::gateway_server::GatewayServer;
+use greenroom_store::{Store, StoreError, StoreOptions};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{NodeConfig, StorageEngine};
+use crate::servers::{Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes, mesh_routes};
+use crate::telemetry::Metrics;
+
+/// Why a node cannot start or go on.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// A port cannot be bound.
+    #[error("cannot listen on {address} for {port}: {source}; choose another address with --{port}-listen")]
+    Bind {
+        /// Which port.
+        port: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cluster does not take this node.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The metrics cannot be set up.
+    #[error("cannot set up the metrics: {0}")]
+    Metrics(String),
+}
+
+/// Registers the actor types of a node with its engine.
+pub type Types = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;
+
+/// A running node.
+pub struct Node {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    servers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the parts of a node know of each other.
+pub(crate) struct Shared {
+    pub(crate) config: NodeConfig,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) metrics: Metrics,
+    driver: Driver,
+    router: Arc<Router>,
+    store: Arc<Store>,
+    mesh: Arc<Mesh>,
+    gateway: Gateway,
+    health: tonic_health::server::HealthReporter,
+    ports: Vec<(&'static str, Arc<PortStats>)>,
+    peer: Peer,
+    started: Instant,
+}
+
+/// The four ports, bound.
+struct Ports {
+    gateway: Acceptor,
+    mesh: Acceptor,
+    admin: Acceptor,
+    health: Acceptor,
+}
+
+impl Node {
+    /// Starts a node. It takes calls at once; [`when_active`](Self::when_active) tells when all its shards are served.
+    pub async fn start(config: NodeConfig, types: Types) -> Result<Self, NodeError> {
+        let env: SharedEnv = Arc::new(SystemEnv);
+        let ports = Ports::bind(&config).await?;
+        let peer = ports.peer(&config.node);
+        let shards = Shards::new(config.shards);
+        let coordination = coordination(&config, &env)?;
+        let store = Arc::new(open_store(&config, &shards).await?);
+        let engine = types(Engine::builder(env.clone(), config.shards)).build();
+        let driver = Driver::start(DriverConfig {
+            env: env.clone(),
+            engine: engine.clone(),
+            journal: store.clone(),
+            coordination,
+            shards,
+            run: store.run(),
+            peer: peer.clone(),
+            store_has_data: store.had_data(),
+            expected_members: config.replicas as usize,
+        });
+        let handler = Arc::new(LateHandler::default());
+        let mesh = Mesh::new(mesh_config(&config, store.run(), env), handler.clone());
+        let router = Router::new(&driver, mesh.clone());
+        handler.set(&router);
+        let gateway = Gateway::new(Arc::new(OneAttempt(router.clone())));
+        let (gateway_routes, health) = gateway_routes(&gateway).await;
+        let metrics = Metrics::new().map_err(NodeError::Metrics)?;
+        let (stats, started) = (ports.stats(), Instant::now());
+        let shared = Arc::new(Shared {
+            config, engine, metrics, driver, router, store, mesh, gateway, health, ports: stats, peer, started,
+        });
+        shared.metrics.read_from(&shared);
+        let (stop, stopping) = watch::channel(false);
+        let servers = vec![
+            tokio::spawn(ports.gateway.serve(gateway_routes, stopping.clone())),
+            tokio::spawn(ports.mesh.serve(mesh_routes(&shared.mesh), stopping.clone())),
+            tokio::spawn(ports.admin.serve(admin_routes(AdminService(shared.clone())), stopping.clone())),
+            tokio::spawn(ports.health.serve(health_routes(shared.clone()), stopping)),
+        ];
+        tracing::info!(
+            node = shared.config.node, cluster = shared.config.cluster, run = ?shared.store.run(),
+            gateway = shared.peer.gateway_address, admin = shared.peer.admin_address, "the node has started"
+        );
+        Ok(Self { shared, stop, servers: Mutex::new(servers) })
+    }
+
+    /// Completes when every shard that the map gives this node is served, or says why that will not happen.
+    pub async fn when_active(&self) -> Result<(), NodeError> {
+        self.shared.driver.when_active().await?;
+        self.shared.health.set_serving::<GatewayServer<Gateway>>().await;
+        tracing::info!(shards = self.shared.shards().1, "the node is active");
+        Ok(())
+    }
+
+    /// Completes only if the node cannot go on; the process is to end with this error.
+    pub async fn failed(&self) -> NodeError {
+        self.shared.driver.failed().await.into()
+    }
+
+    /// What calls of this process go through: they are repeated until their deadline while nobody can serve them.
+    pub fn transport(&self) -> SharedTransport {
+        self.shared.router.clone()
+    }
+
+    /// The node's name and addresses.
+    pub fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// What the node is and does, as the admin service tells it.
+    pub fn status(&self) -> v1::NodeStatus {
+        self.shared.status()
+    }
+
+    /// Takes no new calls, finishes the running turns (at most the configured drain time), leaves the cluster, flushes
+    /// the store and closes the ports. Returns how many turns had to be cancelled. A second call changes nothing.
+    pub async fn shutdown(&self) -> usize {
+        let cancelled = self.shared.drain(self.shared.config.drain_timeout()).await;
+        let store = self.shared.store.clone();
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store did not close cleanly"),
+            Err(error) => tracing::error!(%error, "the store did not close cleanly"),
+        }
+        self.stop.send_replace(true);
+        let servers = std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
+        // Long-lived links of peers that are not stopping would keep the ports open for ever.
+        let closed = futures_util::future::join_all(servers);
+        let _ = tokio::time::timeout(PORTS_CLOSE_WITHIN, closed).await;
+        tracing::info!(cancelled, "the node has stopped");
+        cancelled
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A runtime that was dropped without a shutdown must not keep its ports.
+        self.stop.send_replace(true);
+    }
+}
+
+/// How long open connections may finish what they do after everything else has stopped.
+const PORTS_CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+impl Shared {
+    pub(crate) fn phase(&self) -> &'static str {
+        self.driver.state().phase.as_str()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.driver.state().phase == Phase::Active
+    }
+
+    /// Shards owned and served.
+    pub(crate) fn shards(&self) -> (u64, u64) {
+        let state = self.driver.state();
+        (state.shards_owned as u64, state.shards_serving as u64)
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.store.stats().records
+    }
+
+    pub(crate) fn commit_groups(&self) -> u64 {
+        self.store.stats().groups
+    }
+
+    pub(crate) fn mesh_counts(&self) -> MeshCounts {
+        self.mesh.stats().counts()
+    }
+
+    /// Calls taken, failed and refused by the gateway.
+    pub(crate) fn gateway_counts(&self) -> (u64, u64, u64) {
+        let stats = self.gateway.stats();
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        (read(&stats.calls), read(&stats.failed), read(&stats.refused))
+    }
+
+    /// Connections accepted, refused and broken, by port.
+    pub(crate) fn port_counts(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let counts = |(port, stats): &(&'static str, Arc<PortStats>)| {
+            (*port, read(&stats.accepted), read(&stats.refused), read(&stats.broken))
+        };
+        self.ports.iter().map(counts).collect()
+    }
+
+    pub(crate) async fn drain(&self, timeout: Duration) -> usize {
+        self.health.set_not_serving::<GatewayServer<Gateway>>().await;
+        self.driver.drain(timeout).await
+    }
+
+    pub(crate) fn status(&self) -> v1::NodeStatus {
+        let (engine, (owned, serving), run) = (self.engine.stats(), self.shards(), self.store.run());
+        let activations = self.engine.types().iter().map(|info| (info.name.to_owned(), info.activations)).collect();
+        v1::NodeStatus {
+            name: self.config.node.clone(),
+            cluster: self.config.cluster.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: run.store.to_string(),
+            incarnation: run.incarnation.0,
+            phase: self.phase().to_owned(),
+            shards_owned: owned as u32,
+            shards_serving: serving as u32,
+            activations: engine.activations,
+            calls_total: engine.calls,
+            calls_failed_total: engine.failed,
+            commits_total: self.commits(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            activations_by_type: activations,
+            gateway_address: self.peer.gateway_address.clone(),
+            mesh_address: self.peer.mesh_address.clone(),
+            admin_address: self.peer.admin_address.clone(),
+            health_address: self.peer.health_address.clone(),
+            pid: self.peer.pid,
+        }
+    }
+
+    pub(crate) fn shard_status(&self) -> v1::ShardsReply {
+        let (view, peers) = (self.driver.map().view(), self.driver.peers());
+        let present = peers.borrow().clone();
+        let shards = view.entries().map(|(shard, entry)| v1::ShardStatus {
+            shard: u32::from(shard.0),
+            epoch: entry.epoch.0,
+            owner_store: entry.owner.store.to_string(),
+            owner_node: view.node_of(entry.owner.store).unwrap_or_default().to_owned(),
+            owner_incarnation: entry.owner.incarnation.0,
+            in_sync: entry.in_sync.iter().map(ToString::to_string).collect(),
+            serving_here: self.engine.owned(shard).is_some(),
+        });
+        let members = view.members().iter().map(|member| v1::MemberStatus {
+            store: member.store.to_string(),
+            node: member.node.clone(),
+            incarnation: member.incarnation.0,
+            present: present.contains_key(&member.node),
+        });
+        v1::ShardsReply {
+            shard_count: u32::from(self.config.shards.get()),
+            shards: shards.collect(),
+            members: members.collect(),
+        }
+    }
+}
+
+impl Ports {
+    async fn bind(config: &NodeConfig) -> Result<Self, NodeError> {
+        let bind = async |port, address| {
+            Acceptor::bind(port, address).await.map_err(|source| NodeError::Bind { port, address, source })
+        };
+        Ok(Self {
+            gateway: bind("gateway", config.gateway_listen).await?,
+            mesh: bind("mesh", config.mesh_listen).await?,
+            admin: bind("admin", config.admin_listen).await?,
+            health: bind("health", config.health_listen).await?,
+        })
+    }
+
+    /// Where this node can be reached.
+    fn peer(&self, name: &str) -> Peer {
+        let address = |port: &Acceptor| port.address().map(|address| address.to_string()).unwrap_or_default();
+        Peer {
+            name: name.to_owned(),
+            mesh_address: address(&self.mesh),
+            gateway_address: address(&self.gateway),
+            admin_address: address(&self.admin),
+            health_address: address(&self.health),
+            pid: std::process::id(),
+        }
+    }
+
+    fn stats(&self) -> Vec<(&'static str, Arc<PortStats>)> {
+        let stats = |name: &'static str, port: &Acceptor| (name, port.stats());
+        vec![
+            stats("gateway", &self.gateway),
+            stats("mesh", &self.mesh),
+            stats("admin", &self.admin),
+            stats("health", &self.health),
+        ]
+    }
+}
+
+fn coordination(config: &NodeConfig, env: &SharedEnv) -> Result<Arc<dyn Coordination>, NodeError> {
+    match &config.coordination {
+        Some(address) => Ok(Arc::new(Remote::new(env.clone(), address)?)),
+        None if config.storage_engine == StorageEngine::Memory => Ok(Arc::new(Embedded::memory(config.shards))),
+        // The map of a cluster of one lives and dies with its only store.
+        None => Ok(Arc::new(Embedded::directory(&config.data_dir.join("coordination"), config.shards)?)),
+    }
+}
+
+async fn open_store(config: &NodeConfig, shards: &Arc<Shards>) -> Result<Store, NodeError> {
+    let (options, sink) = (StoreOptions::new(&config.cluster), shards.sink());
+    if config.storage_engine == StorageEngine::Memory {
+        return Ok(Store::memory(options, sink)?);
+    }
+    let directory = config.data_dir.join("store");
+    let open = tokio::task::spawn_blocking(move || Store::open(&directory, options, sink));
+    Ok(open.await.expect("opening a store does not panic")?)
+}
+
+fn mesh_config(config: &NodeConfig, run: NodeRun, env: SharedEnv) -> MeshConfig {
+    let me = NodeIdentity { name: config.node.clone(), run };
+    MeshConfig { me, cluster: config.cluster.clone(), limits: MeshLimits::default(), env }
+}
+
+/// The router answers what comes over the mesh, and calls over the mesh: one of the two must come first.
+#[derive(Default)]
+struct LateHandler(OnceLock<Weak<Router>>);
+
+impl LateHandler {
+    fn set(&self, router: &Arc<Router>) {
+        let _ = self.0.set(Arc::downgrade(router));
+    }
+}
+
+impl MeshHandler for LateHandler {
+    fn handle(&self, from: &NodeRun, request: MeshRequest) -> BoxFuture<'static, MeshReply> {
+        match self.0.get().and_then(Weak::upgrade) {
+            Some(router) => router.handle(from, request),
+            None => {
+                let stopping = CallError::Unavailable("the node is stopping; repeat the call with the same id".into());
+                std::future::ready(MeshReply::Reply(Err(stopping))).boxed()
+            }
+        }
+    }
+}
+
+/// The gateway's way to the router: one attempt per call, because the client repeats.
+struct OneAttempt(Arc<Router>);
+
+impl Transport for OneAttempt {
+    fn call(&self, call: Call) -> BoxFuture<'static, CallResult> {
+        let router = self.0.clone();
+        async move { router.call_once(call).await }.boxed()
+    }
+
+    fn engine(&self) -> Option<&Arc<Engine>> {
+        self.0.engine()
+    }
+
+    fn env(&self) -> &SharedEnv {
+        self.0.env()
+    }
+}

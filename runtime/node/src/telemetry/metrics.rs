@@ -1,0 +1,167 @@
+//! The metrics of a node, for Prometheus.
+//!
+//! Nothing is recorded on the way of a call: the instruments read the counters that the parts keep anyway, when they are
+//! scraped. No metric has a label per actor.
+
+use std::sync::{Arc, Weak};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use crate::node::Shared;
+
+/// A metric, as the reference lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct MetricInfo {
+    /// The name that Prometheus shows.
+    pub name: &'static str,
+    /// `counter` or `gauge`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($name:literal $kind:ident [$($label:literal),*] $help:literal => $read:expr;)*) => {
+        /// Every metric of a node.
+        pub const METRICS: &[MetricInfo] = &[$(MetricInfo {
+            name: $name, kind: stringify!($kind), labels: &[$($label),*], help: $help,
+        }),*];
+
+        fn register(meter: &Meter, node: &Weak<Shared>) {
+            $(instrument!($kind, meter, node, $name, $help, $read);)*
+        }
+    };
+}
+
+macro_rules! instrument {
+    (counter, $meter:ident, $node:ident, $name:literal, $help:literal, $read:expr) => {{
+        let node = $node.clone();
+        // The exporter appends `_total` to counters.
+        let name = $name.strip_suffix("_total").expect("counters end in _total");
+        let builder = $meter.u64_observable_counter(name).with_description($help);
+        builder.with_callback(move |observer| observe(&node, observer, $read)).build();
+    }};
+    (gauge, $meter:ident, $node:ident, $name:literal, $help:literal, $read:expr) => {{
+        let node = $node.clone();
+        let builder = $meter.u64_observable_gauge($name).with_description($help);
+        builder.with_callback(move |observer| observe(&node, observer, $read)).build();
+    }};
+}
+
+/// What an instrument reads from the node: values with their labels.
+type Observe<'a> = &'a mut dyn FnMut(u64, &[(&'static str, &str)]);
+
+fn observe(
+    node: &Weak<Shared>,
+    observer: &dyn AsyncInstrument<u64>,
+    read: impl Fn(&Shared, Observe<'_>),
+) {
+    let Some(node) = node.upgrade() else { return };
+    read(&node, &mut |value, labels| {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
+        observer.observe(value, &labels);
+    });
+}
+
+metrics! {
+    "greenroom_activations" gauge ["type"] "Actors in memory." => |node, observe| {
+        for info in node.engine.types() {
+            observe(info.activations, &[("type", info.name)]);
+        }
+    };
+    "greenroom_calls_total" counter ["type"] "Calls answered by actors of this node." => |node, observe| {
+        for info in node.engine.types() {
+            observe(info.calls, &[("type", info.name)]);
+        }
+    };
+    "greenroom_calls_failed_total" counter ["type", "kind"] "Calls answered with an error, by kind." => |node, observe| {
+        for info in node.engine.types() {
+            for (kind, count) in info.failed {
+                observe(count, &[("type", info.name), ("kind", kind)]);
+            }
+        }
+    };
+    "greenroom_turns_running" gauge [] "Turns that are running or waiting." => |node, observe| {
+        observe(node.engine.stats().running, &[]);
+    };
+    "greenroom_shards" gauge ["state"] "Shards that this node owns, and those of them that it serves." => |node, observe| {
+        let (owned, serving) = node.shards();
+        observe(owned, &[("state", "owned")]);
+        observe(serving, &[("state", "serving")]);
+    };
+    "greenroom_commits_total" counter [] "Records that were made durable." => |node, observe| {
+        observe(node.commits(), &[]);
+    };
+    "greenroom_commit_groups_total" counter [] "Syncs of the store: records of all shards share one." => |node, observe| {
+        observe(node.commit_groups(), &[]);
+    };
+    "greenroom_mesh_links" gauge [] "Open links to other nodes." => |node, observe| {
+        observe(node.mesh_counts().links, &[]);
+    };
+    "greenroom_mesh_frames_total" counter ["direction"] "Frames on the mesh." => |node, observe| {
+        let stats = node.mesh_counts();
+        observe(stats.frames_out, &[("direction", "out")]);
+        observe(stats.frames_in, &[("direction", "in")]);
+    };
+    "greenroom_mesh_envelopes_total" counter ["direction"] "Envelopes on the mesh; many share a frame." => |node, observe| {
+        let stats = node.mesh_counts();
+        observe(stats.envelopes_out, &[("direction", "out")]);
+        observe(stats.envelopes_in, &[("direction", "in")]);
+    };
+    "greenroom_mesh_errors_total" counter ["reason"] "Hellos refused, links closed for what they sent, connections that were no node's." => |node, observe| {
+        let stats = node.mesh_counts();
+        observe(stats.refused_hellos, &[("reason", "hello")]);
+        observe(stats.protocol_errors, &[("reason", "protocol")]);
+        observe(stats.strangers, &[("reason", "stranger")]);
+    };
+    "greenroom_connections_total" counter ["port", "outcome"] "Connections of each port: accepted, refused (too many), broken (by what they sent)." => |node, observe| {
+        for (port, accepted, refused, broken) in node.port_counts() {
+            observe(accepted, &[("port", port), ("outcome", "accepted")]);
+            observe(refused, &[("port", port), ("outcome", "refused")]);
+            observe(broken, &[("port", port), ("outcome", "broken")]);
+        }
+    };
+    "greenroom_gateway_calls_total" counter ["outcome"] "Calls of clients: answered, failed, refused (not well formed)." => |node, observe| {
+        let (calls, failed, refused) = node.gateway_counts();
+        observe(calls.saturating_sub(failed + refused), &[("outcome", "answered")]);
+        observe(failed, &[("outcome", "failed")]);
+        observe(refused, &[("outcome", "refused")]);
+    };
+}
+
+/// The metrics of one node.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Holds the instruments; dropping it ends them.
+    provider: SdkMeterProvider,
+}
+
+impl Metrics {
+    /// No instruments yet: [`read_from`](Self::read_from) adds them, once the node is put together.
+    pub(crate) fn new() -> Result<Self, String> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_scope_info()
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { registry, provider: SdkMeterProvider::builder().with_reader(exporter).build() })
+    }
+
+    /// Reads from this node for as long as it lives.
+    pub(crate) fn read_from(&self, node: &Arc<Shared>) {
+        register(&self.provider.meter("greenroom"), &Arc::downgrade(node));
+    }
+
+    /// The text that Prometheus scrapes.
+    pub(crate) fn text(&self) -> Result<String, String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(|error| error.to_string())?;
+        String::from_utf8(text).map_err(|error| error.to_string())
+    }
+}

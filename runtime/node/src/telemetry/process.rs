@@ -1,0 +1,76 @@
+//! Log lines and traces of the process.
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use thiserror::Error;
+use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::config::{LogFormat, NodeConfig};
+
+/// The span of every turn has this target: it goes to the traces, never to the log.
+const TURN_TARGET: &str = "greenroom::turn";
+
+/// Why telemetry cannot start.
+#[derive(Debug, Error)]
+pub enum TelemetryError {
+    /// The log filter is not valid.
+    #[error("--log: {0}; write for example info or greenroom=debug,info")]
+    Filter(String),
+    /// The trace exporter is not valid.
+    #[error("--otlp-endpoint: {0}; write for example http://127.0.0.1:4317")]
+    Traces(String),
+}
+
+/// Keeps the exporters alive; dropping it sends what is left.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+/// Starts logs, and traces if an endpoint is set. Only the first call in a process has an effect; it must be made inside
+/// a tokio runtime.
+pub fn init(config: &NodeConfig) -> Result<Telemetry, TelemetryError> {
+    let filter = format!("{},{TURN_TARGET}=off", config.log);
+    let filter = EnvFilter::try_new(&filter).map_err(|error| TelemetryError::Filter(error.to_string()))?;
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
+        LogFormat::Text => log.with_target(false).with_filter(filter).boxed(),
+        LogFormat::Json => log.json().with_filter(filter).boxed(),
+    };
+    let traces = config.otlp_endpoint.as_deref().map(|endpoint| trace_provider(config, endpoint)).transpose()?;
+    let spans = traces.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("greenroom"))
+            .with_filter(Targets::new().with_target(TURN_TARGET, tracing::Level::TRACE))
+    });
+    // An embedding program may have set its own subscriber already; then it decides what is written.
+    let _ = tracing_subscriber::registry().with(log).with(spans).try_init();
+    Ok(Telemetry { traces })
+}
+
+fn trace_provider(config: &NodeConfig, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|error| TelemetryError::Traces(error.to_string()))?;
+    let resource = Resource::builder()
+        .with_service_name(format!("greenroom/{}", config.cluster))
+        .with_attribute(opentelemetry::KeyValue::new("service.instance.id", config.node.clone()))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = self.traces.take() {
+            // The process is ending; there is nobody left to tell.
+            let _ = traces.shutdown();
+        }
+    }
+}
