@@ -102,7 +102,7 @@ impl Embedded {
 
 impl Register {
     fn page(&self, page: u16) -> Result<&PageCell, ReadError> {
-        self.pages.get(usize::from(page)).ok_or(ReadError::NoSuchPage { page, shards: self.shards.get() })
+        self.pages.get(usize::from(page)).ok_or(ReadError::NoSuchPage { page })
     }
 
     fn write(&self, page: u16, base: Version, content: Page) -> Result<Versioned<Page>, WriteError> {

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use embedded::Embedded;
 pub use remote::Remote;
-pub use server::{CoordinationService, serve};
+pub use server::serve;
 
 /// The version of a page: it grows with each write, and says nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,13 +64,11 @@ pub enum ReadError {
     Unavailable(String),
     /// The cluster has no such page.
     #[error(
-        "the shard map has no page {page}: it was created for {shards} shards; start the node with that number"
+        "the shard map has no page {page}: it was created for fewer shards; start the node with the map's number"
     )]
     NoSuchPage {
         /// The page that was asked for.
         page: u16,
-        /// How many shards the map has.
-        shards: u16,
     },
 }
 
@@ -103,7 +101,7 @@ pub trait Coordination: Send + Sync + 'static {
     /// after an outage it goes on by itself.
     fn watch(&self, page: u16) -> BoxStream<'static, Versioned<Page>>;
 
-    /// Shows this node as present for as long as the stream lives, and yields who is present, in order of their
-    /// names, at first and after each change.
+    /// Shows this node as present from the first poll of the stream until it is dropped, and yields who is present, in
+    /// order of their names, at first and after each change.
     fn join(&self, me: Peer) -> BoxStream<'static, Vec<Peer>>;
 }

@@ -52,7 +52,10 @@ impl Coordination for Remote {
         let mut client = self.client.clone();
         async move {
             let answer = in_time(client.read_page(v1::ReadPageRequest { page: page.into() })).await;
-            let answer = answer.map_err(|status| ReadError::Unavailable(status.message().into()))?;
+            let answer = answer.map_err(|status| match status.code() {
+                Code::NotFound => ReadError::NoSuchPage { page },
+                _ => ReadError::Unavailable(status.message().into()),
+            })?;
             page_from_wire(answer.get_ref()).map_err(ReadError::Unavailable)
         }
         .boxed()

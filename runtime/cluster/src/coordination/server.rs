@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, Stream, StreamExt};
 use greenroom_proto::v1;
 use greenroom_proto::v1::coordination_server::CoordinationServer;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -18,39 +19,46 @@ use super::{Coordination, Peer, ReadError, Version, WriteError};
 /// whose host is gone is shown as absent after their sum.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
-/// The gRPC face of a register.
-pub struct CoordinationService {
-    register: Arc<dyn Coordination>,
-}
-
-impl CoordinationService {
-    /// Serves this register.
-    pub fn new(register: Arc<dyn Coordination>) -> Self {
-        Self { register }
-    }
-}
-
-/// Serves the register on this listener until `stop` completes.
+/// Serves the register on this listener until `stop` completes, and then ends all connections.
 pub async fn serve(
     register: Arc<dyn Coordination>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    // Watches never end by themselves, so a graceful shutdown would wait for every client: stopping drops them.
-    let serving = tonic::transport::Server::builder()
+    let (serving, stopped) = watch::channel(());
+    let stop = async move {
+        stop.await;
+        // Ends the streams, which would otherwise keep their connections and this server alive.
+        drop(serving);
+    };
+    tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .add_service(CoordinationServer::new(CoordinationService::new(register)))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    tokio::select! {
-        biased;
-        () = stop => Ok(()),
-        served = serving => served,
+        .add_service(CoordinationServer::new(Service { register, stopped }))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
+        .await
+}
+
+/// The gRPC face of a register.
+struct Service {
+    register: Arc<dyn Coordination>,
+    /// Its sender is dropped when the server stops.
+    stopped: watch::Receiver<()>,
+}
+
+impl Service {
+    /// The stream, ending when the server stops.
+    fn while_serving<T: Send + 'static>(
+        &self,
+        stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> Response<BoxStream<'static, Result<T, Status>>> {
+        let mut stopped = self.stopped.clone();
+        Response::new(stream.take_until(async move { stopped.changed().await }.boxed()).boxed())
     }
 }
 
 #[tonic::async_trait]
-impl v1::coordination_server::Coordination for CoordinationService {
+impl v1::coordination_server::Coordination for Service {
     type WatchPageStream = BoxStream<'static, Result<v1::PageVersion, Status>>;
     type JoinStream = BoxStream<'static, Result<v1::Presence, Status>>;
 
@@ -86,7 +94,7 @@ impl v1::coordination_server::Coordination for CoordinationService {
         // A watch of a page that is not there would wait for ever.
         self.register.read(page).await.map_err(read_status)?;
         let versions = self.register.watch(page);
-        Ok(Response::new(versions.map(|page| page_to_wire(&page).map_err(Status::internal)).boxed()))
+        Ok(self.while_serving(versions.map(|page| page_to_wire(&page).map_err(Status::internal))))
     }
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {
@@ -95,7 +103,7 @@ impl v1::coordination_server::Coordination for CoordinationService {
             peer.ok_or_else(|| Status::invalid_argument("a node joins with its name: `peer.name` is empty"))?;
         let present = self.register.join(Peer::from(peer));
         let to_wire = |peers: Vec<Peer>| v1::Presence { peers: peers.into_iter().map(Into::into).collect() };
-        Ok(Response::new(present.map(move |peers| Ok(to_wire(peers))).boxed()))
+        Ok(self.while_serving(present.map(move |peers| Ok(to_wire(peers)))))
     }
 }
 
