@@ -19,16 +19,16 @@ use greenroom_core::Shard;
 use greenroom_core::engine::Engine;
 use greenroom_core::env::SharedEnv;
 use greenroom_core::journal::Journal;
-use greenroom_core::map::{Member, NodeRun};
+use greenroom_core::map::{Member, NodeRun, Page};
 use greenroom_core::retry::Backoff;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::ClusterError;
 use crate::coordination::{Coordination, Peer, Version, Versioned, WriteError};
 use crate::coordinator::{PageWrite, plan};
 use crate::map::{ShardMap, View};
+use crate::observed::{Observed, Watcher};
 use crate::owner::Event;
 use crate::registration::{Start, register};
 use crate::shards::{Ask, Shards, Tally};
@@ -111,9 +111,9 @@ pub struct Driver {
 pub(crate) struct Node {
     pub(crate) config: DriverConfig,
     pub(crate) map: ShardMap,
-    pub(crate) peers: watch::Sender<Arc<Peers>>,
-    pub(crate) phase: watch::Sender<Phase>,
-    failure: watch::Sender<Option<ClusterError>>,
+    pub(crate) peers: Observed<Arc<Peers>>,
+    pub(crate) phase: Observed<Phase>,
+    failure: Observed<Option<ClusterError>>,
 }
 
 impl Driver {
@@ -122,9 +122,9 @@ impl Driver {
         config.shards.start(config.run, config.engine.clone(), config.journal.clone());
         let node = Arc::new(Node {
             map: ShardMap::new(config.shards.count()),
-            peers: watch::Sender::default(),
-            phase: watch::Sender::new(Phase::Starting),
-            failure: watch::Sender::new(None),
+            peers: Observed::default(),
+            phase: Observed::new(Phase::Starting),
+            failure: Observed::new(None),
             config,
         });
         let env = &node.config.env;
@@ -147,31 +147,35 @@ impl Driver {
         &self.node.map
     }
 
-    /// Who is present, now and after each change.
-    pub fn peers(&self) -> watch::Receiver<Arc<Peers>> {
-        self.node.peers.subscribe()
+    /// Who is present.
+    pub fn peers(&self) -> Arc<Peers> {
+        self.node.peers.get()
+    }
+
+    /// Sees each change of who is present.
+    pub fn watch_peers(&self) -> Watcher<Arc<Peers>> {
+        self.node.peers.watch()
     }
 
     /// How far the node has come, and its counts.
     pub fn state(&self) -> NodeState {
-        let Tally { owned, serving } = *self.node.config.shards.tally().borrow();
-        NodeState { phase: *self.node.phase.borrow(), shards_owned: owned, shards_serving: serving }
+        let Tally { owned, serving } = self.node.config.shards.tally().get();
+        NodeState { phase: self.node.phase.get(), shards_owned: owned, shards_serving: serving }
     }
 
-    /// The phase, now and after each change.
-    pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.node.phase.subscribe()
+    /// Sees each change of the phase.
+    pub fn watch_phase(&self) -> Watcher<Phase> {
+        self.node.phase.watch()
     }
 
     /// Completes when everything that the map gives this node is served, or says why that will not happen.
     pub async fn when_active(&self) -> Result<(), ClusterError> {
-        let mut phase = self.node.phase.subscribe();
-        let active = phase.wait_for(|phase| *phase >= Phase::Active);
+        let mut phase = self.node.phase.watch();
         tokio::select! {
             biased;
             error = self.failed() => Err(error),
-            phase = active => match phase.map(|phase| *phase) {
-                Ok(Phase::Active) => Ok(()),
+            phase = phase.wait_for(|phase| *phase >= Phase::Active) => match phase {
+                Phase::Active => Ok(()),
                 _ => Err(ClusterError::Stopped),
             },
         }
@@ -179,20 +183,18 @@ impl Driver {
 
     /// Completes only if the node cannot go on. The process is to end with this error.
     pub async fn failed(&self) -> ClusterError {
-        let mut failure = self.node.failure.subscribe();
-        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone());
-        failed.unwrap_or(ClusterError::Stopped)
+        self.node.failure.watch().wait_for(Option::is_some).await.unwrap_or(ClusterError::Stopped)
     }
 
     /// Takes no new calls, lets running turns end and their commits become durable, at most `timeout`; then gives up
     /// all shards and leaves. Returns how many turns were still running and were cancelled.
     pub async fn drain(&self, timeout: Duration) -> usize {
-        self.node.phase.send_modify(|phase| *phase = (*phase).max(Phase::Draining));
+        self.node.reach(Phase::Draining);
         let cancelled = self.node.config.engine.drain(timeout).await;
         for shard in self.node.config.shards.count().shards() {
             let _ = self.node.config.shards.handle(shard, Event::Stopping);
         }
-        self.node.phase.send_replace(Phase::Drained);
+        self.node.reach(Phase::Drained);
         self.stop_tasks();
         cancelled
     }
@@ -219,8 +221,17 @@ enum Settled {
 }
 
 impl Node {
+    /// Phases are gone through in order, and none again.
+    fn reach(&self, next: Phase) {
+        self.phase.update(|phase| {
+            let forward = next > *phase;
+            *phase = next.max(*phase);
+            forward
+        });
+    }
+
     fn fail(&self, error: ClusterError) {
-        self.failure.send_if_modified(|failure| {
+        self.failure.update(|failure| {
             let first = failure.is_none();
             if first {
                 tracing::error!(%error, "this node cannot take part in its cluster");
@@ -249,11 +260,11 @@ impl Node {
             self.fail(error);
             return;
         }
-        self.phase.send_modify(|phase| *phase = (*phase).max(Phase::Joining));
+        self.reach(Phase::Joining);
         let mut present = self.config.coordination.join(self.config.peer.clone());
         while let Some(peers) = present.next().await {
             let peers = peers.into_iter().map(|peer| (peer.name.clone(), peer)).collect();
-            self.peers.send_replace(Arc::new(peers));
+            self.peers.set(Arc::new(peers));
         }
     }
 
@@ -281,10 +292,8 @@ impl Node {
         }
     }
 
-    async fn page0(&self) -> Versioned<greenroom_core::map::Page> {
-        let mut views = self.map.subscribe();
-        let known = views.wait_for(|view| view.page(0).is_some()).await;
-        let view = known.expect("this node holds the sender").clone();
+    async fn page0(&self) -> Versioned<Page> {
+        let view = self.map.watch().wait_for(|view| view.page(0).is_some()).await;
         view.page(0).expect("it was waited for").clone()
     }
 
@@ -311,7 +320,7 @@ impl Node {
     async fn settle(&self, write: PageWrite) -> Settled {
         let (number, base) = (write.content.page, write.base);
         let (mut backoff, mut maybe_ours) = (Backoff::default(), false);
-        let mut views = self.map.subscribe();
+        let mut views = self.map.watch();
         loop {
             let answer = self.config.coordination.write(number, base, write.content.clone());
             match tokio::time::timeout(WRITE_ANSWERED_WITHIN, answer).await {
@@ -333,10 +342,10 @@ impl Node {
     }
 
     async fn coordinate(self: Arc<Self>) {
-        let (mut views, mut peers) = (self.map.subscribe(), self.peers.subscribe());
+        let (mut views, mut peers) = (self.map.watch(), self.peers.watch());
         loop {
-            let view = views.borrow_and_update().clone();
-            let present: BTreeSet<_> = peers.borrow_and_update().keys().cloned().collect();
+            let view = views.get();
+            let present: BTreeSet<_> = peers.get().keys().cloned().collect();
             let writes = plan(&view, &present, self.config.expected_members, &self.config.peer.name);
             if writes.is_empty() {
                 tokio::select! {
@@ -351,12 +360,12 @@ impl Node {
     }
 
     async fn own(self: Arc<Self>) {
-        let mut views = self.map.subscribe();
+        let mut views = self.map.watch();
         let mut done: BTreeMap<u16, Version> = BTreeMap::new();
         let mut waiting: BTreeSet<Shard> = BTreeSet::new();
         let mut backoff = Backoff::default();
         loop {
-            let view = views.borrow_and_update().clone();
+            let view = views.get();
             waiting.extend(self.take_entries(&view, &mut done));
             waiting = self.recover(std::mem::take(&mut waiting)).await;
             if waiting.is_empty() {
@@ -411,17 +420,13 @@ impl Node {
     }
 
     async fn follow_phase(self: Arc<Self>) {
-        let (mut views, mut tally) = (self.map.subscribe(), self.config.shards.tally());
-        let mut phase = self.phase.subscribe();
+        let (mut views, mut tally) = (self.map.watch(), self.config.shards.tally());
+        let mut phase = self.phase.watch();
         loop {
-            let view = views.borrow_and_update().clone();
-            let serving = tally.borrow_and_update().serving;
-            if *phase.borrow_and_update() == Phase::Joining && self.serves_all_of(&view, serving) {
-                self.phase.send_if_modified(|phase| {
-                    let joined = *phase == Phase::Joining;
-                    *phase = if joined { Phase::Active } else { *phase };
-                    joined
-                });
+            let view = views.get();
+            let serving = tally.get().serving;
+            if phase.get() == Phase::Joining && self.serves_all_of(&view, serving) {
+                self.reach(Phase::Active);
                 return;
             }
             tokio::select! {

@@ -15,6 +15,7 @@ mod error;
 pub mod map;
 pub mod mesh;
 pub mod network;
+pub mod observed;
 pub mod owner;
 pub mod registration;
 pub mod router;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use greenroom_core::map::{Entry, Member, Page};
 use greenroom_core::{Shard, ShardCount, StoreId};
-use tokio::sync::watch;
 
 use crate::coordination::{Version, Versioned};
+use crate::observed::{Observed, Watcher};
 
 /// The newest pages, shared by everything in a node. A cheap clone of one map.
 #[derive(Debug, Clone)]
-pub struct ShardMap(Arc<watch::Sender<Arc<View>>>);
+pub struct ShardMap(Observed<Arc<View>>);
 
 /// The map at one moment.
 #[derive(Debug, Clone)]
@@ -26,22 +26,22 @@ pub struct View {
 impl ShardMap {
     /// A map of which nothing is known yet.
     pub fn new(shards: ShardCount) -> Self {
-        Self(Arc::new(watch::Sender::new(Arc::new(View::unknown(shards)))))
+        Self(Observed::new(Arc::new(View::unknown(shards))))
     }
 
     /// The map as it is known now.
     pub fn view(&self) -> Arc<View> {
-        self.0.borrow().clone()
+        self.0.get()
     }
 
     /// Sees each change, not necessarily each version.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<View>> {
-        self.0.subscribe()
+    pub fn watch(&self) -> Watcher<Arc<View>> {
+        self.0.watch()
     }
 
     /// Takes a page if it is newer than the known one.
     pub fn apply(&self, page: Versioned<Page>) -> bool {
-        self.0.send_if_modified(|view| match view.with(page) {
+        self.0.update(|view| match view.with(page) {
             Some(newer) => {
                 *view = Arc::new(newer);
                 true

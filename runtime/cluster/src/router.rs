@@ -231,7 +231,7 @@ impl Routing {
     /// Completes with true when the shard is served here, with false when the map gives it to somebody else or this
     /// node stops.
     async fn when_open(&self, shard: Shard) -> bool {
-        let (mut views, mut phase) = (self.node.map.subscribe(), self.node.phase.subscribe());
+        let (mut views, mut phase) = (self.node.map.watch(), self.node.phase.watch());
         loop {
             let Some(changed) = self.node.config.shards.changed(shard) else { return false };
             tokio::pin!(changed);
@@ -240,9 +240,7 @@ impl Routing {
             if self.engine().owned(shard).is_some() {
                 return true;
             }
-            if !self.is_mine(&views.borrow_and_update(), shard)
-                || *phase.borrow_and_update() == Phase::Drained
-            {
+            if !self.is_mine(&views.get(), shard) || phase.get() == Phase::Drained {
                 return false;
             }
             tokio::select! {
@@ -256,7 +254,7 @@ impl Routing {
 
     /// Waits a moment for this node's map to reach an epoch that it was told of.
     async fn catch_up(&self, shard: Shard, epoch: Epoch, deadline: Instant) {
-        let mut views = self.node.map.subscribe();
+        let mut views = self.node.map.watch();
         let known = views.wait_for(|view| view.entry(shard).is_some_and(|entry| entry.epoch >= epoch));
         // If it does not come, the answer is made from the map as it is.
         let _ = timeout_at(deadline.min(self.node.config.env.now() + CATCH_UP), known).await;
@@ -282,7 +280,7 @@ impl Routing {
         let Some(member) = view.member(store) else {
             return Err(format!("store {store} is not in this node's list of members"));
         };
-        let peers = self.node.peers.borrow();
+        let peers = self.node.peers.get();
         let Some(peer) = peers.get(&member.node) else {
             return Err(format!("node {} is not running", member.node));
         };

@@ -19,16 +19,16 @@ use greenroom_core::{Epoch, Shard, ShardCount};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::sync::watch;
 
 use crate::ClusterError;
+use crate::observed::{Observed, Watcher};
 use crate::owner::{Effect, Event, Owner, Refusal};
 
 /// The shards of this node.
 pub struct Shards {
     count: ShardCount,
     table: OnceLock<Table>,
-    tally: watch::Sender<Tally>,
+    tally: Observed<Tally>,
 }
 
 /// How many shards this run has taken, and how many of them it serves.
@@ -76,7 +76,7 @@ pub(crate) enum Ask {
 impl Shards {
     /// The shards of a node that has not joined yet.
     pub fn new(count: ShardCount) -> Arc<Self> {
-        Arc::new(Self { count, table: OnceLock::new(), tally: watch::Sender::default() })
+        Arc::new(Self { count, table: OnceLock::new(), tally: Observed::default() })
     }
 
     /// What the journal tells about durable records. It must not be called from within `Journal::append`, because
@@ -99,8 +99,8 @@ impl Shards {
     }
 
     /// The counts, now and after each change.
-    pub fn tally(&self) -> watch::Receiver<Tally> {
-        self.tally.subscribe()
+    pub fn tally(&self) -> Watcher<Tally> {
+        self.tally.watch()
     }
 
     /// The epoch at which this run owns the shard, opening or serving.
@@ -143,9 +143,10 @@ impl Shards {
         let ask = state.carry_out(slot.shard, event, table);
         let after = (state.owner.is_owner(), state.owner.is_serving());
         if before != after {
-            self.tally.send_modify(|tally| {
+            self.tally.update(|tally| {
                 tally.owned = tally.owned + usize::from(after.0) - usize::from(before.0);
                 tally.serving = tally.serving + usize::from(after.1) - usize::from(before.1);
+                true
             });
             slot.changed.notify_waiters();
         }

@@ -271,8 +271,7 @@ impl Shared {
     }
 
     pub(crate) fn shard_status(&self) -> v1::ShardsReply {
-        let (view, peers) = (self.driver.map().view(), self.driver.peers());
-        let present = peers.borrow().clone();
+        let (view, present) = (self.driver.map().view(), self.driver.peers());
         let shards = view.entries().map(|(shard, entry)| v1::ShardStatus {
             shard: u32::from(shard.0),
             epoch: entry.epoch.0,

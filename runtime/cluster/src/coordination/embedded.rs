@@ -18,11 +18,10 @@ use futures_util::{FutureExt, StreamExt};
 use greenroom_core::ShardCount;
 use greenroom_core::map::Page;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio_stream::wrappers::WatchStream;
 
 use super::{Coordination, Peer, ReadError, Version, Versioned, WriteError};
 use crate::ClusterError;
+use crate::observed::Observed;
 
 /// The register inside this process. A cheap clone of one shared register.
 #[derive(Clone)]
@@ -32,13 +31,13 @@ struct Register {
     shards: ShardCount,
     pages: Vec<PageCell>,
     directory: Option<PathBuf>,
-    present: watch::Sender<Present>,
+    present: Observed<Present>,
 }
 
 /// The lock makes compare, persist and publish one step; watchers read beside it.
 struct PageCell {
     write: Mutex<()>,
-    current: watch::Sender<Versioned<Page>>,
+    current: Observed<Versioned<Page>>,
 }
 
 /// Present nodes by name. The number tells two joins of one name apart: a node that was restarted may be back before
@@ -84,9 +83,9 @@ impl Embedded {
     }
 
     fn new(shards: ShardCount, pages: Vec<Versioned<Page>>, directory: Option<PathBuf>) -> Self {
-        let cell = |page| PageCell { write: Mutex::new(()), current: watch::Sender::new(page) };
+        let cell = |page| PageCell { write: Mutex::new(()), current: Observed::new(page) };
         let pages = pages.into_iter().map(cell).collect();
-        Self(Arc::new(Register { shards, pages, directory, present: watch::Sender::default() }))
+        Self(Arc::new(Register { shards, pages, directory, present: Observed::default() }))
     }
 
     /// How many shards the map is for.
@@ -96,7 +95,7 @@ impl Embedded {
 
     /// Who is present, at first and after each change, without joining.
     pub fn watch_present(&self) -> BoxStream<'static, Vec<Peer>> {
-        WatchStream::new(self.0.present.subscribe()).map(|present| present.list()).boxed()
+        self.0.present.watch().into_stream().map(|present| present.list()).boxed()
     }
 }
 
@@ -108,7 +107,7 @@ impl Register {
     fn write(&self, page: u16, base: Version, content: Page) -> Result<Versioned<Page>, WriteError> {
         let cell = self.page(page).map_err(|e| WriteError::Unknown(e.to_string()))?;
         let _one_writer = cell.write.lock();
-        let current = cell.current.borrow().clone();
+        let current = cell.current.get();
         if current.version != base {
             return Err(WriteError::Conflict(Box::new(current)));
         }
@@ -116,14 +115,14 @@ impl Register {
         if let Some(directory) = &self.directory {
             persist(directory, &next).map_err(|e| WriteError::Unknown(e.to_string()))?;
         }
-        cell.current.send_replace(next.clone());
+        cell.current.set(next.clone());
         Ok(next)
     }
 }
 
 impl Coordination for Embedded {
     fn read(&self, page: u16) -> BoxFuture<'static, Result<Versioned<Page>, ReadError>> {
-        let read = self.0.page(page).map(|cell| cell.current.borrow().clone());
+        let read = self.0.page(page).map(|cell| cell.current.get());
         futures_util::future::ready(read).boxed()
     }
 
@@ -146,7 +145,7 @@ impl Coordination for Embedded {
 
     fn watch(&self, page: u16) -> BoxStream<'static, Versioned<Page>> {
         match self.0.page(page) {
-            Ok(cell) => WatchStream::new(cell.current.subscribe()).boxed(),
+            Ok(cell) => cell.current.watch().into_stream(),
             Err(_) => futures_util::stream::pending().boxed(),
         }
     }
@@ -154,13 +153,14 @@ impl Coordination for Embedded {
     fn join(&self, me: Peer) -> BoxStream<'static, Vec<Peer>> {
         let name = me.name.clone();
         let mut join = 0;
-        self.0.present.send_modify(|present| {
+        self.0.present.update(|present| {
             present.joins += 1;
             join = present.joins;
             present.peers.insert(me.name.clone(), (join, me));
+            true
         });
         let leave = Leave { register: self.0.clone(), name, join };
-        let changes = WatchStream::new(self.0.present.subscribe());
+        let changes = self.0.present.watch().into_stream();
         changes.map(move |present| (&leave, present.list()).1).boxed()
     }
 }
@@ -174,7 +174,7 @@ struct Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.register.present.send_if_modified(|present| {
+        self.register.present.update(|present| {
             let ours = present.peers.get(&self.name).is_some_and(|(join, _)| *join == self.join);
             ours && present.peers.remove(&self.name).is_some()
         });

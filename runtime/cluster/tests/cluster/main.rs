@@ -1,0 +1,6 @@
+//! Nodes of one cluster in one process: real drivers, engines, routers and stores on disk, the embedded register, and a
+//! network that hands requests over directly.
+
+mod harness;
+mod membership;
+mod routing;
