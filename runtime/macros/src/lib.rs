@@ -1,1 +1,140 @@
-//! Placeholder
+//! `#[derive(Actor)]` and `#[actor_methods]`.
+//!
+//! The state of an actor is a struct, its methods are the methods of the struct: `&mut self` is an exclusive turn,
+//! `&self` methods read concurrently. Users get both macros from the crate `greenroom`.
+//!
+//! ```
+//! # extern crate greenroom_core as greenroom;
+//! # use greenroom::{Cx, Result};
+//! # use greenroom_macros::{Actor, actor_methods};
+//! # use serde::{Deserialize, Serialize};
+//! #[derive(Actor, Default, Serialize, Deserialize)]
+//! struct Counter {
+//!     total: i64,
+//! }
+//!
+//! #[actor_methods]
+//! impl Counter {
+//!     /// Adds `by` and returns the new total.
+//!     async fn add(&mut self, cx: &Cx, by: i64) -> Result<i64> {
+//!         self.total += by;
+//!         Ok(self.total)
+//!     }
+//!
+//!     async fn total(&self) -> i64 {
+//!         self.total
+//!     }
+//! }
+//!
+//! async fn add_twice(counter: &CounterRef) -> Result<i64> {
+//!     counter.add(3).await?;
+//!     Ok(counter.add(4).await?)
+//! }
+//! # fn main() {}
+//! ```
+
+mod actor;
+mod attr;
+mod duration;
+mod errors;
+mod methods;
+mod names;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a struct the state of an actor type, and a reference type beside it: `CounterRef` for `Counter`.
+///
+/// A new actor starts with `Default`; the state is stored with serde. The options stand in `#[actor(…)]`:
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `name = "shop.Cart"` | the type's name on the wire and in the store: `[A-Za-z][A-Za-z0-9_.]{0,63}` | the struct's name |
+/// | `volatile` | the state lives in memory only and is gone when the activation is | durable |
+/// | `idle_timeout = "5m"` | an activation without calls for this long leaves memory; units `ms`, `s`, `m`, `h` | 5 minutes |
+/// | `mailbox = 1024` | how many calls may wait for one activation; further ones are `Overloaded` | 1,024 |
+/// | `no_rollback` | with `volatile`: a turn that fails leaves the changes it had made, and no turn pays for a copy | rollback |
+/// | `crate = "path"` | where the crate `greenroom` is, if it goes by another name | `::greenroom` |
+///
+/// ```
+/// # extern crate greenroom_core as greenroom;
+/// # use greenroom_macros::{Actor, actor_methods};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Actor, Default, Serialize, Deserialize)]
+/// #[actor(name = "shop.Presence", volatile, idle_timeout = "30s", mailbox = 64)]
+/// struct Presence {
+///     visitors: u32,
+/// }
+/// # #[actor_methods]
+/// # impl Presence {}
+/// # fn main() {}
+/// ```
+#[proc_macro_derive(Actor, attributes(actor))]
+pub fn derive_actor(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    actor::derive(&input).into()
+}
+
+/// Makes the methods of an `impl` block callable from anywhere, by the typed reference and by name.
+///
+/// There is one such block per actor type; helpers may stand in other `impl` blocks. Every function in it that takes
+/// `&mut self` or `&self`, `async` or not, becomes a method; the reference gets one of the same name, arguments,
+/// visibility and documentation, which returns a call to await. Functions without `self` are left alone.
+///
+/// - **Context**: `cx: &Cx` may be the first argument. The reference's method goes without it.
+/// - **Arguments** travel between nodes by their names: owned types that implement serde's `Serialize` and
+///   `Deserialize`, each with a plain name. An `Option` may be left out by a caller that does not know it.
+/// - **Reply**: `T`, `Result<T>` (with `AppError`) or `Result<T, E>`; each of serde's two traits too. What is called
+///   `Result` is taken for one of these, so another crate's `Result<T>` must be written out with its error.
+/// - `#[method(name = "…")]` names the method on the wire, so that the function can be renamed without a change there.
+/// - `#[method(skip)]` leaves a function out of the wire interface.
+/// - `#[actor_methods(crate = "path")]` says where the crate `greenroom` is, if it goes by another name.
+///
+/// ```
+/// # extern crate greenroom_core as greenroom;
+/// # use greenroom::{Cx, Result};
+/// # use greenroom_macros::{Actor, actor_methods};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Debug, Serialize, Deserialize)]
+/// enum Refused {
+///     Overdrawn { missing: u64 },
+/// }
+///
+/// #[derive(Actor, Default, Serialize, Deserialize)]
+/// struct Account {
+///     balance: u64,
+/// }
+///
+/// #[actor_methods]
+/// impl Account {
+///     async fn withdraw(&mut self, amount: u64) -> Result<u64, Refused> {
+///         let missing = amount.saturating_sub(self.balance);
+///         if missing > 0 {
+///             return Err(Refused::Overdrawn { missing });
+///         }
+///         self.balance -= amount;
+///         Ok(self.balance)
+///     }
+///
+///     async fn transfer(&mut self, cx: &Cx, to: String, amount: u64) -> Result<()> {
+///         self.balance = self.balance.checked_sub(amount).ok_or_else(|| self.overdrawn())?;
+///         cx.actor::<Account>(to).deposit(amount).await?;
+///         Ok(())
+///     }
+///
+///     #[method(name = "pay_in")]
+///     async fn deposit(&mut self, amount: u64) {
+///         self.balance += amount;
+///     }
+///
+///     #[method(skip)]
+///     fn overdrawn(&self) -> greenroom::AppError {
+///         greenroom::AppError::new(format!("only {} are left", self.balance))
+///     }
+/// }
+/// # fn main() {}
+/// ```
+#[proc_macro_attribute]
+pub fn actor_methods(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    methods::attribute(arguments.into(), item.into()).into()
+}

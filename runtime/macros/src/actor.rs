@@ -1,0 +1,103 @@
+//! `#[derive(Actor)]`: the trait and the typed reference.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput};
+
+use crate::attr::ActorAttr;
+use crate::errors::Errors;
+use crate::names;
+
+pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let attr = ActorAttr::parse(&input.attrs, &mut errors);
+    let name = type_name(input, &attr, &mut errors);
+    let fits = check_kind(input, &mut errors);
+    // The trait and the reference come even with a wrong attribute: their absence would be an error at every use.
+    let expanded = fits.then(|| expand(input, &attr, &name));
+    let errors = errors.into_compile_errors();
+    quote!(#errors #expanded)
+}
+
+fn type_name(input: &DeriveInput, attr: &ActorAttr, errors: &mut Errors) -> String {
+    match &attr.name {
+        Some(given) => {
+            names::check_type(&given.value(), given, errors);
+            given.value()
+        }
+        None => {
+            let name = input.ident.unraw().to_string();
+            names::check_type(&name, &input.ident, errors);
+            name
+        }
+    }
+}
+
+fn check_kind(input: &DeriveInput, errors: &mut Errors) -> bool {
+    let before = errors.count();
+    if !input.generics.params.is_empty() {
+        errors
+            .at(&input.generics, "an actor type cannot be generic: its name on the wire stands for one type");
+    }
+    if let Data::Union(data) = &input.data {
+        errors.at(data.union_token, "a union cannot be encoded, so it is no state of an actor: use a struct");
+    }
+    errors.count() == before
+}
+
+fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str) -> TokenStream {
+    let (actor, vis) = (&input.ident, &input.vis);
+    let private = attr.root.private();
+    let reference = format_ident!("{}Ref", actor.unraw(), span = actor.span());
+    let options = options(attr, &private);
+    let doc = format!(
+        "A reference to the actor [`{actor}`] with a certain key: its methods, called from anywhere. Cheap to clone."
+    );
+    quote! {
+        #[doc = #doc]
+        #[derive(::core::clone::Clone)]
+        #vis struct #reference(#private::ActorRef<#actor>);
+
+        #[automatically_derived]
+        impl ::core::convert::From<#private::ActorRef<#actor>> for #reference {
+            fn from(reference: #private::ActorRef<#actor>) -> Self {
+                Self(reference)
+            }
+        }
+
+        #[automatically_derived]
+        impl ::core::convert::AsRef<#private::ActorRef<#actor>> for #reference {
+            fn as_ref(&self) -> &#private::ActorRef<#actor> {
+                &self.0
+            }
+        }
+
+        #[automatically_derived]
+        impl #private::Actor for #actor {
+            const TYPE: &'static str = #name;
+            const OPTIONS: #private::ActorOptions = #options;
+            type Ref = #reference;
+        }
+    }
+}
+
+fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
+    let volatile = attr.volatile.then(|| quote!(options.durability = #private::Durability::Volatile;));
+    let no_rollback = attr.no_rollback.then(|| quote!(options.no_rollback = true;));
+    let mailbox = attr.mailbox.map(|calls| quote!(options.mailbox = #calls;));
+    let idle_timeout = attr.idle_timeout.map(|timeout| {
+        let milliseconds =
+            u64::try_from(timeout.as_millis()).expect("it was made from 64 bits of milliseconds");
+        quote!(options.idle_timeout = ::core::time::Duration::from_millis(#milliseconds);)
+    });
+    quote! {{
+        #[allow(unused_mut, reason = "without attributes nothing differs from the default")]
+        let mut options = #private::ActorOptions::DEFAULT;
+        #volatile
+        #idle_timeout
+        #mailbox
+        #no_rollback
+        options
+    }}
+}

@@ -1,0 +1,207 @@
+//! What stands in `#[actor(…)]`, `#[actor_methods(…)]` and `#[method(…)]`.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::meta::ParseNestedMeta;
+use syn::parse::Parser;
+use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Path, Token};
+
+use crate::duration;
+use crate::errors::Errors;
+
+/// Where generated code finds the types it needs: `::greenroom`, unless `crate = "…"` says another path.
+pub(crate) struct Root(Option<Path>);
+
+impl Root {
+    pub(crate) fn private(&self) -> TokenStream {
+        match &self.0 {
+            Some(root) => quote!(#root::__private),
+            None => quote!(::greenroom::__private),
+        }
+    }
+}
+
+/// `#[actor(…)]`.
+pub(crate) struct ActorAttr {
+    pub(crate) root: Root,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) volatile: bool,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) mailbox: Option<usize>,
+    pub(crate) no_rollback: bool,
+}
+
+impl ActorAttr {
+    pub(crate) fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
+        let mut parsed = Self {
+            root: Root(None),
+            name: None,
+            volatile: false,
+            idle_timeout: None,
+            mailbox: None,
+            no_rollback: false,
+        };
+        let mut no_rollback_at = None;
+        let mut seen = HashSet::new();
+        for attribute in attributes.iter().filter(|a| a.path().is_ident("actor")) {
+            let result = attribute.parse_nested_meta(|meta| {
+                let mut option = Meta::new(meta, &mut seen, errors);
+                match option.key.as_str() {
+                    "crate" => parsed.root = Root(option.path()?),
+                    "name" => parsed.name = option.text()?,
+                    "volatile" => parsed.volatile = option.flag()?,
+                    "idle_timeout" => parsed.idle_timeout = option.duration()?,
+                    "mailbox" => parsed.mailbox = option.count()?,
+                    "no_rollback" => {
+                        no_rollback_at = Some(option.meta.path.clone());
+                        parsed.no_rollback = option.flag()?;
+                    }
+                    _ => option.unknown("name, volatile, idle_timeout, mailbox, no_rollback and crate")?,
+                }
+                Ok(())
+            });
+            result.unwrap_or_else(|error| errors.add(error));
+        }
+        if let Some(at) = no_rollback_at.filter(|_| !parsed.volatile) {
+            errors.at(
+                at,
+                "only volatile actors can go without rollback: add `volatile`, or drop `no_rollback` (a durable \
+                 turn is a transaction)",
+            );
+        }
+        parsed
+    }
+}
+
+/// Reads `#[actor_methods(…)]`.
+pub(crate) fn parse_block(arguments: TokenStream, errors: &mut Errors) -> Root {
+    let mut root = Root(None);
+    let mut seen = HashSet::new();
+    let parser = syn::meta::parser(|meta| {
+        let mut option = Meta::new(meta, &mut seen, errors);
+        match option.key.as_str() {
+            "crate" => root = Root(option.path()?),
+            _ => option.unknown("crate")?,
+        }
+        Ok(())
+    });
+    let result = parser.parse2(arguments);
+    result.unwrap_or_else(|error| errors.add(error));
+    root
+}
+
+/// `#[method(…)]`.
+#[derive(Default)]
+pub(crate) struct MethodAttr {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) skip: bool,
+}
+
+impl MethodAttr {
+    /// Reads the attributes and takes them away: they mean nothing to the compiler.
+    pub(crate) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Self {
+        let mut parsed = Self::default();
+        let mut seen = HashSet::new();
+        for attribute in attributes.extract_if(.., |a| a.path().is_ident("method")) {
+            let result = attribute.parse_nested_meta(|meta| {
+                let mut option = Meta::new(meta, &mut seen, errors);
+                match option.key.as_str() {
+                    "name" => parsed.name = option.text()?,
+                    "skip" => parsed.skip = option.flag()?,
+                    _ => option.unknown("name and skip")?,
+                }
+                Ok(())
+            });
+            result.unwrap_or_else(|error| errors.add(error));
+            if let Some(name) = parsed.name.take_if(|_| parsed.skip) {
+                errors.at(
+                    name,
+                    "a skipped method is not on the wire and needs no name there: drop one of the two",
+                );
+            }
+        }
+        parsed
+    }
+}
+
+/// One `key` or `key = value`. A wrong value is reported and swallowed, so that the options after it are read too;
+/// only what is no list of options at all ends the reading.
+struct Meta<'a> {
+    key: String,
+    meta: ParseNestedMeta<'a>,
+    errors: &'a mut Errors,
+}
+
+impl<'a> Meta<'a> {
+    fn new(meta: ParseNestedMeta<'a>, seen: &mut HashSet<String>, errors: &'a mut Errors) -> Self {
+        let key = meta.path.get_ident().map_or_else(String::new, |key| key.unraw().to_string());
+        if !seen.insert(key.clone()) {
+            errors.at(&meta.path, format!("`{key}` is given twice: drop one"));
+        }
+        Self { key, meta, errors }
+    }
+
+    fn flag(&mut self) -> syn::Result<bool> {
+        if let Some(value) = self.any_value()? {
+            self.errors.at(value, format!("`{}` takes no value: its presence is enough", self.key));
+        }
+        Ok(true)
+    }
+
+    fn text(&mut self) -> syn::Result<Option<LitStr>> {
+        let example = if self.key == "crate" { "greenroom" } else { "…" };
+        match self.meta.value()?.parse()? {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(Some(text)),
+            other => {
+                self.errors.at(other, format!("write a text in quotes: `{} = \"{example}\"`", self.key));
+                Ok(None)
+            }
+        }
+    }
+
+    fn path(&mut self) -> syn::Result<Option<Path>> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        let path = text.parse_with(Path::parse_mod_style);
+        Ok(path.map_err(|_| self.errors.at(text, "this is no path: write for example \"greenroom\"")).ok())
+    }
+
+    fn duration(&mut self) -> syn::Result<Option<Duration>> {
+        let value: Expr = self.meta.value()?.parse()?;
+        let duration = match &value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => duration::parse(&text.value()),
+            _ => None,
+        };
+        if duration.is_none() {
+            let rule = "write a duration above zero as a whole number with ms, s, m or h";
+            self.errors.at(value, format!("{rule}: `{} = \"5m\"`", self.key));
+        }
+        Ok(duration)
+    }
+
+    fn count(&mut self) -> syn::Result<Option<usize>> {
+        let value: Expr = self.meta.value()?.parse()?;
+        let count = match &value {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok().filter(|&n| n > 0),
+            _ => None,
+        };
+        if count.is_none() {
+            self.errors.at(value, format!("write a whole number above zero: `{} = 1024`", self.key));
+        }
+        Ok(count)
+    }
+
+    fn unknown(&mut self, known: &str) -> syn::Result<()> {
+        self.any_value()?;
+        let path = &self.meta.path;
+        self.errors.at(path, format!("there is no option `{}` here, only {known}", path.to_token_stream()));
+        Ok(())
+    }
+
+    fn any_value(&self) -> syn::Result<Option<Expr>> {
+        if self.meta.input.peek(Token![=]) { self.meta.value()?.parse().map(Some) } else { Ok(None) }
+    }
+}

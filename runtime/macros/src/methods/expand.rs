@@ -1,0 +1,198 @@
+//! Writes the wire interface: a [`Method`] type per method, the table, and the methods of the reference.
+//!
+//! All of it stands in one `const _` block: its names are seen by nobody else, while the user's own names mean there
+//! what they mean in the `impl` block.
+
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::{Ident, Path, Type};
+
+use super::{Actor, Method};
+
+pub(super) fn expand(actor: &Actor, methods: &[Method]) -> TokenStream {
+    let private = &actor.root.private();
+    let methods: Vec<_> = methods.iter().map(|method| Expansion::new(actor, private, method)).collect();
+    let types = methods.iter().map(Expansion::types);
+    let impls = methods.iter().map(Expansion::method_impl);
+    let entries = methods.iter().map(Expansion::entry);
+    let calls = methods.iter().map(Expansion::reference_method);
+    let Actor { path, reference, .. } = actor;
+    quote! {
+        const _: () = {
+            #(#types)*
+            #(#impls)*
+
+            #[automatically_derived]
+            impl #private::ActorMethods for #path {
+                fn methods() -> ::std::vec::Vec<#private::MethodEntry<Self>> {
+                    ::std::vec::Vec::from([#(#entries),*])
+                }
+            }
+
+            // Some methods are only called by their wire name; and what there is to say about visibility, the compiler
+            // says at the function itself.
+            #[allow(dead_code, unreachable_pub)]
+            impl #reference {
+                #(#calls)*
+            }
+        };
+    }
+}
+
+/// What is made for one method.
+struct Expansion<'a> {
+    actor: &'a Path,
+    private: &'a TokenStream,
+    method: &'a Method,
+    /// The name of the type that implements `Method`.
+    method_type: Ident,
+    /// The name of the struct of its arguments.
+    arguments_type: Ident,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(actor: &'a Actor, private: &'a TokenStream, method: &'a Method) -> Self {
+        Self {
+            actor: &actor.path,
+            private,
+            method,
+            method_type: format_ident!("__method_{}", method.ident),
+            arguments_type: format_ident!("__arguments_{}", method.ident),
+        }
+    }
+
+    /// Both types are generic: the method type over the actor, the arguments over their types. So they are never more
+    /// visible than what they are made of (a `pub` method of a private struct would otherwise be an error), and an
+    /// argument without serde's traits is reported where it stands, not from within serde's derives.
+    fn types(&self) -> TokenStream {
+        let Self { actor, private, method, method_type, arguments_type } = self;
+        let Method { vis, cfgs, arguments, .. } = method;
+        let serde = quote!(#private::serde);
+        let serde_path = serde.to_string().replace(' ', "");
+        let names = arguments.iter().map(|argument| &argument.ident);
+        let types: Vec<_> = (0..arguments.len()).map(|position| format_ident!("T{position}")).collect();
+        quote! {
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(dead_code, non_camel_case_types, unreachable_pub)]
+            #vis struct #method_type<A = #actor>(::core::marker::PhantomData<fn() -> A>);
+
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, unreachable_pub)]
+            #[derive(#serde::Serialize, #serde::Deserialize)]
+            #[serde(crate = #serde_path)]
+            #vis struct #arguments_type<#(#types),*> {
+                #(#names: #types,)*
+            }
+        }
+    }
+
+    fn method_impl(&self) -> TokenStream {
+        let Self { actor, private, method, method_type, arguments_type } = self;
+        let cfgs = &method.cfgs;
+        let (access, state) = match method.exclusive {
+            true => (quote!(Exclusive), quote!(&'a mut #actor)),
+            false => (quote!(Concurrent), quote!(&'a #actor)),
+        };
+        let (reply, error) = self.reply_and_error();
+        let wire_name = &method.wire_name;
+        let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
+        let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
+        let body = self.body();
+        // What the compiler says about the future (it is not `Send`) is said at the function's name.
+        let run = quote_spanned!(self.span()=> run);
+        quote! {
+            #(#cfgs)*
+            #[automatically_derived]
+            impl #private::Method for #method_type<#actor> {
+                type Actor = #actor;
+                type Access = #private::#access;
+                type Arguments = #arguments_type<#(#types),*>;
+                type Reply = #reply;
+                type Error = #error;
+                const NAME: &'static str = #wire_name;
+                const ARGUMENTS: &'static [&'static str] = &[#(#names),*];
+
+                #[allow(unused_variables, deprecated)]
+                async fn #run<'a>(
+                    state: #state,
+                    cx: &'a #private::Cx,
+                    arguments: Self::Arguments,
+                ) -> ::core::result::Result<Self::Reply, Self::Error> {
+                    #body
+                }
+            }
+        }
+    }
+
+    fn reply_and_error(&self) -> (TokenStream, TokenStream) {
+        let private = self.private;
+        let output = &self.method.output;
+        let error = output.error.as_ref().map(|error| self.in_terms_of_actor(error));
+        (self.in_terms_of_actor(&output.reply), error.unwrap_or_else(|| quote!(#private::AppError)))
+    }
+
+    /// The call of the user's function.
+    fn body(&self) -> TokenStream {
+        let Self { actor, method, .. } = self;
+        let function = &method.ident;
+        let span = self.span();
+        let cx = method.takes_cx.then(|| quote!(cx,));
+        let names = method.arguments.iter().map(|argument| &argument.ident);
+        let awaited = method.is_async.then(|| quote_spanned!(span=> .await));
+        let call = quote_spanned!(span=> <#actor>::#function(state, #cx #(arguments.#names),*)#awaited);
+        if method.output.fallible { call } else { quote!(::core::result::Result::Ok(#call)) }
+    }
+
+    /// Stands at the function's name, but sees the names of the macro: the function may come from a `macro_rules!`,
+    /// whose names are other names.
+    fn span(&self) -> Span {
+        Span::call_site().located_at(self.method.ident.span())
+    }
+
+    fn entry(&self) -> TokenStream {
+        let Self { private, method_type, method, .. } = self;
+        let cfgs = &method.cfgs;
+        quote!(#(#cfgs)* #private::MethodEntry::<Self>::of::<#method_type<Self>>())
+    }
+
+    fn reference_method(&self) -> TokenStream {
+        let Self { actor, private, method, method_type, arguments_type } = self;
+        let Method { ident, vis, docs, cfgs, .. } = method;
+        let default_doc = docs.is_empty().then(|| {
+            let doc = format!("Calls the method `{}` of the actor.", method.wire_name);
+            quote!(#[doc = #doc])
+        });
+        let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
+        let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
+        quote! {
+            #default_doc
+            #(#docs)*
+            #(#cfgs)*
+            #vis fn #ident(&self, #(#names: #types),*) -> #private::Call<#method_type<#actor>> {
+                let actor: &#private::ActorRef<#actor> = ::core::convert::AsRef::as_ref(self);
+                actor.call::<#method_type<#actor>>(#arguments_type { #(#names),* })
+            }
+        }
+    }
+
+    /// A type as it is called outside of the `impl` block, where `Self` would be something else.
+    fn in_terms_of_actor(&self, ty: &Type) -> TokenStream {
+        replace_self(ty.to_token_stream(), self.actor)
+    }
+}
+
+fn replace_self(tokens: TokenStream, actor: &Path) -> TokenStream {
+    let replace = |token| match token {
+        TokenTree::Ident(ident) if ident == "Self" => actor.to_token_stream(),
+        TokenTree::Group(group) => {
+            let mut replaced = Group::new(group.delimiter(), replace_self(group.stream(), actor));
+            replaced.set_span(group.span());
+            TokenTree::Group(replaced).into()
+        }
+        other => other.into(),
+    };
+    tokens.into_iter().map(replace).collect::<Vec<TokenStream>>().into_iter().collect()
+}

@@ -1,0 +1,97 @@
+//! `#[actor_methods]`, in three steps: [`parse`] reads the block, [`check`] judges argument and reply types,
+//! [`expand`] writes the wire interface.
+//!
+//! A method with a mistake is reported and left out; the block itself and all other methods are there as if nothing
+//! had happened, so that one mistake is one error.
+
+mod check;
+mod expand;
+mod parse;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Ident, ImplItem, ItemImpl, Path, Type, Visibility};
+
+use crate::attr::{self, MethodAttr, Root};
+use crate::errors::Errors;
+
+/// The actor of a block.
+struct Actor {
+    root: Root,
+    /// The path by which the block names the type.
+    path: Path,
+    /// The path of the reference type, which `#[derive(Actor)]` put beside the type.
+    reference: Path,
+}
+
+/// One method of the wire interface.
+struct Method {
+    ident: Ident,
+    vis: Visibility,
+    /// `#[doc]` and `#[deprecated]`, which the reference's method repeats.
+    docs: Vec<Attribute>,
+    /// `#[cfg]`, which everything made for the method repeats.
+    cfgs: Vec<Attribute>,
+    wire_name: String,
+    exclusive: bool,
+    is_async: bool,
+    takes_cx: bool,
+    arguments: Vec<Argument>,
+    output: Output,
+}
+
+struct Argument {
+    ident: Ident,
+    ty: Type,
+}
+
+struct Output {
+    reply: Type,
+    /// `None`: the default error.
+    error: Option<Type>,
+    /// True for `Result<T>` and `Result<T, E>`, false for a method that cannot fail.
+    fallible: bool,
+}
+
+pub(crate) fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let root = attr::parse_block(arguments, &mut errors);
+    let mut block: ItemImpl = match syn::parse2(item.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            errors.add(not_an_impl_block(&item, error));
+            let errors = errors.into_compile_errors();
+            return quote!(#errors #item);
+        }
+    };
+    let expanded = wire_interface(root, &mut block, &mut errors);
+    let errors = errors.into_compile_errors();
+    quote!(#errors #block #expanded)
+}
+
+/// An error inside of a block is syn's own; on anything else the attribute stands in the wrong place.
+fn not_an_impl_block(item: &TokenStream, error: syn::Error) -> syn::Error {
+    match syn::parse2::<syn::Item>(item.clone()) {
+        Ok(item) => syn::Error::new_spanned(
+            item,
+            "`#[actor_methods]` goes on the `impl` block with the actor's methods",
+        ),
+        Err(_) => error,
+    }
+}
+
+/// Everything that the macro adds to the block; takes the `#[method]` attributes away from the block.
+fn wire_interface(root: Root, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
+    let actor = parse::actor(root, block, errors);
+    let mut methods = Vec::new();
+    for item in &mut block.items {
+        if let ImplItem::Fn(function) = item {
+            let attr = MethodAttr::take(&mut function.attrs, errors);
+            if actor.is_some() && !attr.skip {
+                methods.extend(parse::method(attr, function, errors));
+            }
+        }
+    }
+    check::drop_duplicates(&mut methods, errors);
+    actor.map_or_else(TokenStream::new, |actor| expand::expand(&actor, &methods))
+}
