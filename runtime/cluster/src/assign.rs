@@ -7,7 +7,7 @@ use greenroom_core::Shard;
 use greenroom_core::map::Member;
 
 /// The owner of each of these shards, in the order of the shards; empty if there are no members.
-pub fn assign<'a>(shards: impl Iterator<Item = Shard>, members: &'a [Member]) -> Vec<&'a Member> {
+pub fn assign(shards: impl Iterator<Item = Shard>, members: &[Member]) -> Vec<&Member> {
     let mut dealt: Vec<_> = members.iter().collect();
     dealt.sort_by_key(|member| (&member.node, member.store));
     if dealt.is_empty() {

@@ -2,39 +2,36 @@
 //!
 //! Its tasks, all spawned through `Env`:
 //! - *watch*: pages of the map, as the register shows them, into [`ShardMap`];
-//! - *membership*: registers this run, then shows it as present and learns who else is;
-//! - *owner*: entries of the map into the shards' owner machines;
-//! - *coordinator*: writes what [`plan`] says;
+//! - `membership`: registers this run, then shows it as present and learns who else is;
+//! - `ownership`: entries of the map into the shards' owner machines;
+//! - `writes`: what the coordinator's plan asks for;
 //! - *phase*: tells when the node has become active.
 //!
 //! A task waits for changes and does nothing without one: an unchanged cluster writes nothing (I6).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod membership;
+mod ownership;
+mod writes;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::join_all;
-use greenroom_core::Shard;
 use greenroom_core::engine::Engine;
 use greenroom_core::env::SharedEnv;
 use greenroom_core::journal::Journal;
-use greenroom_core::map::{Member, NodeRun, Page};
+use greenroom_core::map::NodeRun;
 use greenroom_core::retry::Backoff;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::ClusterError;
-use crate::coordination::{Coordination, Peer, Version, Versioned, WriteError};
-use crate::coordinator::{PageWrite, plan};
+use crate::coordination::{Coordination, Peer};
 use crate::map::{ShardMap, View};
 use crate::observed::{Observed, Watcher};
 use crate::owner::Event;
-use crate::registration::{Start, register};
-use crate::shards::{Ask, Shards, Tally};
-
-/// A map write that is not answered within this time has an unknown outcome (T_cas of the protocol).
-const WRITE_ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+use crate::shards::{Shards, Tally};
 
 /// What a node takes part with.
 pub struct DriverConfig {
@@ -212,14 +209,6 @@ impl Drop for Driver {
     }
 }
 
-/// How a map write ended.
-enum Settled {
-    /// It landed.
-    Written,
-    /// A newer version is there: decide again. `maybe_ours` if the write may be what made it.
-    Superseded { maybe_ours: bool },
-}
-
 impl Node {
     /// Phases are gone through in order, and none again.
     fn reach(&self, next: Phase) {
@@ -255,168 +244,8 @@ impl Node {
         }
     }
 
-    async fn membership(self: Arc<Self>) {
-        if let Err(error) = self.register().await {
-            self.fail(error);
-            return;
-        }
-        self.reach(Phase::Joining);
-        let mut present = self.config.coordination.join(self.config.peer.clone());
-        while let Some(peers) = present.next().await {
-            let peers = peers.into_iter().map(|peer| (peer.name.clone(), peer)).collect();
-            self.peers.set(Arc::new(peers));
-        }
-    }
-
-    async fn register(&self) -> Result<(), ClusterError> {
-        let me = Member {
-            store: self.config.run.store,
-            node: self.config.peer.name.clone(),
-            incarnation: self.config.run.incarnation,
-        };
-        let mut start = Start { me, store_has_data: self.config.store_has_data, may_be_registered: false };
-        loop {
-            let page0 = self.page0().await;
-            let content = match register(&page0.content, &start) {
-                Ok(None) => return Ok(()),
-                Ok(Some(content)) => content,
-                Err(refused) => match self.newer_page0(page0.version).await {
-                    true => continue,
-                    false => return Err(refused.into()),
-                },
-            };
-            match self.settle(PageWrite { base: page0.version, content }).await {
-                Settled::Written => return Ok(()),
-                Settled::Superseded { maybe_ours } => start.may_be_registered |= maybe_ours,
-            }
-        }
-    }
-
-    async fn page0(&self) -> Versioned<Page> {
-        let view = self.map.watch().wait_for(|view| view.page(0).is_some()).await;
-        view.page(0).expect("it was waited for").clone()
-    }
-
-    /// A watch may show an old page, and a start is not refused because of that: true if the register has a newer one.
-    async fn newer_page0(&self, than: Version) -> bool {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.config.coordination.read(0).await {
-                Ok(page) => {
-                    self.map.apply(page);
-                    return self.map.view().version(0) > than;
-                }
-                Err(_) => self.pause(&mut backoff).await,
-            }
-        }
-    }
-
     async fn pause(&self, backoff: &mut Backoff) {
         tokio::time::sleep(backoff.next(self.config.env.random() as u64)).await;
-    }
-
-    /// Writes until the outcome is known: a timeout is not a failure, so the same write is repeated on the same base
-    /// until a newer version is seen (R1). What is seen goes into the map.
-    async fn settle(&self, write: PageWrite) -> Settled {
-        let (number, base) = (write.content.page, write.base);
-        let (mut backoff, mut maybe_ours) = (Backoff::default(), false);
-        let mut views = self.map.watch();
-        loop {
-            let answer = self.config.coordination.write(number, base, write.content.clone());
-            match tokio::time::timeout(WRITE_ANSWERED_WITHIN, answer).await {
-                Ok(Ok(page)) => {
-                    self.map.apply(page);
-                    return Settled::Written;
-                }
-                Ok(Err(WriteError::Conflict(current))) => {
-                    self.map.apply(*current);
-                }
-                Ok(Err(WriteError::Unknown(_))) | Err(_) => maybe_ours = true,
-            }
-            tokio::select! {
-                biased;
-                _ = views.wait_for(|view| view.version(number) > base) => return Settled::Superseded { maybe_ours },
-                () = self.pause(&mut backoff) => {}
-            }
-        }
-    }
-
-    async fn coordinate(self: Arc<Self>) {
-        let (mut views, mut peers) = (self.map.watch(), self.peers.watch());
-        loop {
-            let view = views.get();
-            let present: BTreeSet<_> = peers.get().keys().cloned().collect();
-            let writes = plan(&view, &present, self.config.expected_members, &self.config.peer.name);
-            if writes.is_empty() {
-                tokio::select! {
-                    biased;
-                    _ = views.changed() => {}
-                    _ = peers.changed() => {}
-                }
-                continue;
-            }
-            join_all(writes.into_iter().map(|write| self.settle(write))).await;
-        }
-    }
-
-    async fn own(self: Arc<Self>) {
-        let mut views = self.map.watch();
-        let mut done: BTreeMap<u16, Version> = BTreeMap::new();
-        let mut waiting: BTreeSet<Shard> = BTreeSet::new();
-        let mut backoff = Backoff::default();
-        loop {
-            let view = views.get();
-            waiting.extend(self.take_entries(&view, &mut done));
-            waiting = self.recover(std::mem::take(&mut waiting)).await;
-            if waiting.is_empty() {
-                backoff = Backoff::default();
-            }
-            tokio::select! {
-                biased;
-                _ = views.changed() => {}
-                () = self.pause(&mut backoff), if !waiting.is_empty() => {}
-            }
-        }
-    }
-
-    /// Brings the entries of pages that are newer than the ones done to their machines. Returns the shards that wait
-    /// for recovery.
-    fn take_entries(&self, view: &View, done: &mut BTreeMap<u16, Version>) -> Vec<Shard> {
-        let mut recover = Vec::new();
-        for page in view.pages() {
-            if done.insert(page.content.page, page.version) == Some(page.version) {
-                continue;
-            }
-            for (shard, entry) in page.content.shard_range().map(Shard).zip(&page.content.entries) {
-                recover.extend(self.answer(shard, Event::Entry(entry)));
-            }
-        }
-        recover
-    }
-
-    /// Tells the machines where their logs end, so that they open. Returns those that the journal did not take yet.
-    async fn recover(&self, shards: BTreeSet<Shard>) -> BTreeSet<Shard> {
-        let last = async |shard| (shard, self.config.shards.last(shard).await);
-        let mut again = BTreeSet::new();
-        for (shard, last) in join_all(shards.into_iter().map(last)).await {
-            match last {
-                Ok(last) => again.extend(self.answer(shard, Event::Recovered(last))),
-                Err(error) => self.fail(ClusterError::Store { shard, message: error.to_string() }),
-            }
-        }
-        again
-    }
-
-    /// The shard, if it wants recovery.
-    fn answer(&self, shard: Shard, event: Event<'_>) -> Option<Shard> {
-        match self.config.shards.handle(shard, event) {
-            Ask::Nothing => None,
-            Ask::Recover => Some(shard),
-            Ask::Fail(error) => {
-                self.fail(error);
-                None
-            }
-        }
     }
 
     async fn follow_phase(self: Arc<Self>) {

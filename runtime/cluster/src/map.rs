@@ -61,7 +61,7 @@ impl View {
     pub fn with(&self, page: Versioned<Page>) -> Option<Self> {
         let number = usize::from(page.content.page);
         let known = self.pages.get(number)?.as_ref();
-        if known.is_some_and(|known| known.version >= page.version) {
+        if page.content.shards != self.shards || known.is_some_and(|known| known.version >= page.version) {
             return None;
         }
         let mut pages = self.pages.clone();

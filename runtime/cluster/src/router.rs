@@ -9,9 +9,10 @@
 //!   the gateway, whose clients repeat themselves.
 //! - A timeout says that the turn surely did not happen only if the call never left this node.
 
+mod opening;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -22,19 +23,13 @@ use greenroom_core::map::NodeRun;
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
 use greenroom_core::{CallError, Epoch, Payload, Shard, StoreId};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use crate::driver::{Driver, Node, Phase};
+use crate::driver::{Driver, Node};
 use crate::map::View;
 use crate::network::{MeshHandler, MeshReply, MeshRequest, Network, NetworkError, PeerAddress};
 
-/// How many calls of one node may wait for shards to open. Each holds its arguments in memory; further ones are told
-/// `Overloaded` and may come again.
-pub const MAX_WAITING_CALLS: usize = 10_000;
-
-/// How long a call that names a later epoch than this node's map knows waits for the map. The map's watch is some
-/// milliseconds behind at most, unless the register is away.
-const CATCH_UP: Duration = Duration::from_secs(1);
+pub use opening::MAX_WAITING_CALLS;
 
 /// Brings calls to the owner of their shard. One per node.
 pub struct Router(Arc<Routing>);
@@ -209,57 +204,6 @@ impl Routing {
         }
     }
 
-    /// Waits until the shard is served here, and runs the call.
-    async fn deliver_when_open(&self, call: Call, shard: Shard) -> Result<CallResult, NoAnswer> {
-        let deadline = call.context.deadline;
-        let Some(_place) = WaitingPlace::take(&self.waiting) else {
-            let full =
-                format!("{MAX_WAITING_CALLS} calls wait on this node for shards to open; call again later");
-            return Err(NoAnswer { error: CallError::Overloaded(full), left: false });
-        };
-        match timeout_at(deadline, self.when_open(shard)).await {
-            Ok(true) => {}
-            Ok(false) => return Err(unavailable(format!("shard {shard} is not served here any more"))),
-            Err(_) => return Err(NoAnswer { error: timed_out(false), left: false }),
-        }
-        match self.engine().deliver(call) {
-            Delivery::Here(outcome) => here(outcome.await),
-            Delivery::NotServed(_) => Err(unavailable(format!("shard {shard} is moving"))),
-        }
-    }
-
-    /// Completes with true when the shard is served here, with false when the map gives it to somebody else or this
-    /// node stops.
-    async fn when_open(&self, shard: Shard) -> bool {
-        let (mut views, mut phase) = (self.node.map.watch(), self.node.phase.watch());
-        loop {
-            let Some(changed) = self.node.config.shards.changed(shard) else { return false };
-            tokio::pin!(changed);
-            // Registered before the checks, so that no change can fall in between.
-            changed.as_mut().enable();
-            if self.engine().owned(shard).is_some() {
-                return true;
-            }
-            if !self.is_mine(&views.get(), shard) || phase.get() == Phase::Drained {
-                return false;
-            }
-            tokio::select! {
-                biased;
-                () = changed => {}
-                _ = views.changed() => {}
-                _ = phase.changed() => {}
-            }
-        }
-    }
-
-    /// Waits a moment for this node's map to reach an epoch that it was told of.
-    async fn catch_up(&self, shard: Shard, epoch: Epoch, deadline: Instant) {
-        let mut views = self.node.map.watch();
-        let known = views.wait_for(|view| view.entry(shard).is_some_and(|entry| entry.epoch >= epoch));
-        // If it does not come, the answer is made from the map as it is.
-        let _ = timeout_at(deadline.min(self.node.config.env.now() + CATCH_UP), known).await;
-    }
-
     fn route(&self, view: &View, shard: Shard) -> Route {
         match view.entry(shard) {
             None => Route::Nowhere(format!("shard {shard} has no owner yet: the cluster is starting")),
@@ -269,11 +213,6 @@ impl Routing {
                 Err(why) => Route::Nowhere(why),
             },
         }
-    }
-
-    /// True if the map gives the shard to this store: to this run, or to an earlier one that is about to be replaced.
-    fn is_mine(&self, view: &View, shard: Shard) -> bool {
-        view.entry(shard).is_some_and(|entry| entry.owner.store == self.me().store)
     }
 
     fn address(&self, view: &View, store: StoreId, run: Option<NodeRun>) -> Result<PeerAddress, String> {
@@ -331,21 +270,4 @@ fn unavailable(why: String) -> NoAnswer {
 
 fn timed_out(left: bool) -> CallError<Payload> {
     CallError::Timeout { committed: if left { None } else { Some(false) } }
-}
-
-/// A place among the calls that wait for shards to open.
-struct WaitingPlace<'a>(&'a AtomicUsize);
-
-impl<'a> WaitingPlace<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
-        let taken = waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < MAX_WAITING_CALLS).then(|| n + 1));
-        taken.ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for WaitingPlace<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -1,5 +1,7 @@
 //! One suite for every back end of `Coordination`, and what only some of them have: files, and a connection to lose.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;

@@ -33,9 +33,11 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The register served at `address` (`host:port`); connects when it is first used. Needs a tokio runtime.
+    /// The register served at `address`, `host:port` or `http://host:port`; connects when it is first used. Needs a
+    /// tokio runtime.
     pub fn new(env: SharedEnv, address: &str) -> Result<Self, ClusterError> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(uri)
             .map_err(|e| ClusterError::CoordinationAddress {
                 address: address.into(),
                 message: e.to_string(),

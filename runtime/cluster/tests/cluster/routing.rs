@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use greenroom_cluster::{MeshHandler, MeshReply, MeshRequest};
 use greenroom_core::map::Page;
-use greenroom_core::transport::Transport;
 use greenroom_core::{CallError, Epoch};
 
 use crate::harness::{Cluster, Node, key_owned_by, shard_of};
@@ -156,11 +155,4 @@ async fn dropping_a_call_cancels_its_turn_on_the_other_node() {
     }
     running.abort();
     assert_eq!(nodes[0].counter(&key).total().await, Ok(0));
-}
-
-#[tokio::test]
-async fn the_repeating_transport_knows_its_engine() {
-    let (_cluster, nodes) = Cluster::started(1).await;
-    let transport: &dyn Transport = &*nodes[0].router;
-    assert!(std::ptr::eq(&**transport.engine().unwrap(), &*nodes[0].engine));
 }
