@@ -92,37 +92,27 @@ impl<'a> Expansion<'a> {
     fn method_impl(&self) -> TokenStream {
         let Self { actor, private, method, method_type, arguments_type } = self;
         let cfgs = &method.cfgs;
-        let (access, state) = match method.exclusive {
-            true => (quote!(Exclusive), quote!(&'a mut #actor)),
-            false => (quote!(Concurrent), quote!(&'a #actor)),
-        };
+        let access = if method.exclusive { quote!(Exclusive) } else { quote!(Concurrent) };
+        let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
+        let arguments = quote_spanned!(self.span()=> #arguments_type<#(#types),*>);
         let (reply, error) = self.reply_and_error();
         let wire_name = &method.wire_name;
         let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
-        let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
-        let body = self.body();
-        // What the compiler says about the future (it is not `Send`) is said at the function's name.
-        let run = quote_spanned!(self.span()=> run);
+        let run = self.run();
         quote! {
             #(#cfgs)*
             #[automatically_derived]
             impl #private::Method for #method_type<#actor> {
                 type Actor = #actor;
                 type Access = #private::#access;
-                type Arguments = #arguments_type<#(#types),*>;
+                type Arguments = #arguments;
                 type Reply = #reply;
                 type Error = #error;
                 const NAME: &'static str = #wire_name;
                 const ARGUMENTS: &'static [&'static str] = &[#(#names),*];
 
                 #[allow(unused_variables, deprecated)]
-                async fn #run<'a>(
-                    state: #state,
-                    cx: &'a #private::Cx,
-                    arguments: Self::Arguments,
-                ) -> ::core::result::Result<Self::Reply, Self::Error> {
-                    #body
-                }
+                #run
             }
         }
     }
@@ -134,20 +124,38 @@ impl<'a> Expansion<'a> {
         (self.in_terms_of_actor(&output.reply), error.unwrap_or_else(|| quote!(#private::AppError)))
     }
 
-    /// The call of the user's function.
-    fn body(&self) -> TokenStream {
-        let Self { actor, method, .. } = self;
+    /// The function that calls the user's function.
+    fn run(&self) -> TokenStream {
+        let Self { actor, private, method, .. } = self;
         let function = &method.ident;
         let span = self.span();
+        let state = match method.exclusive {
+            true => quote_spanned!(span=> &'a mut #actor),
+            false => quote_spanned!(span=> &'a #actor),
+        };
         let cx = method.takes_cx.then(|| quote!(cx,));
         let names = method.arguments.iter().map(|argument| &argument.ident);
         let awaited = method.is_async.then(|| quote_spanned!(span=> .await));
         let call = quote_spanned!(span=> <#actor>::#function(state, #cx #(arguments.#names),*)#awaited);
-        if method.output.fallible { call } else { quote!(::core::result::Result::Ok(#call)) }
+        let outcome = if method.output.fallible {
+            call
+        } else {
+            quote_spanned!(span=> ::core::result::Result::Ok(#call))
+        };
+        quote_spanned! {span=>
+            async fn run<'a>(
+                state: #state,
+                cx: &'a #private::Cx,
+                arguments: Self::Arguments,
+            ) -> ::core::result::Result<Self::Reply, Self::Error> {
+                #outcome
+            }
+        }
     }
 
-    /// Stands at the function's name, but sees the names of the macro: the function may come from a `macro_rules!`,
-    /// whose names are other names.
+    /// For what the compiler may have to complain about (a future that is not `Send`, an argument without serde's
+    /// traits): it then does so at the function's name. The macro's own names are meant by it nevertheless, also if
+    /// the function comes from a `macro_rules!`, whose names are other names.
     fn span(&self) -> Span {
         Span::call_site().located_at(self.method.ident.span())
     }
