@@ -18,7 +18,7 @@ use greenroom_core::journal::{Durable, DurableSink, JournalError, Position, Reco
 use parking_lot::{Condvar, Mutex};
 
 use crate::chain::Chains;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::error::{Failure, StoreError};
 use crate::options::{FailureHook, StoreOptions};
 use crate::stats::{Counters, StoreStats};
@@ -28,7 +28,8 @@ const RECORD_BYTES: usize = 512;
 
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    engine: Arc<dyn Engine>,
+    committer: Mutex<Option<JoinHandle<Result<(), EngineError>>>>,
 }
 
 struct Shared {
@@ -64,7 +65,7 @@ impl Pipeline {
         });
         let committer = Committer {
             shared: shared.clone(),
-            engine,
+            engine: engine.clone(),
             chains,
             sink,
             on_failure: options.on_failure.clone(),
@@ -76,7 +77,7 @@ impl Pipeline {
             .name("store-committer".into())
             .spawn(move || committer.run())
             .map_err(StoreError::Thread)?;
-        Ok(Self { shared, committer: Mutex::new(Some(committer)) })
+        Ok(Self { shared, engine, committer: Mutex::new(Some(committer)) })
     }
 
     pub(crate) fn append(&self, record: Record) -> Result<(), JournalError> {
@@ -105,15 +106,18 @@ impl Pipeline {
         self.shared.counters.snapshot(queued)
     }
 
-    /// Takes no more records and waits until all that were taken are durable and told.
-    pub(crate) fn close(&self) {
+    /// Takes no more records, waits until all that were taken are durable and told, and closes the engine.
+    pub(crate) fn close(&self) -> Result<(), EngineError> {
         self.shared.close();
-        let committer = self.committer.lock().take();
-        // The sink may own the store, and then drop it on the committer's own thread.
-        if let Some(committer) = committer.filter(|c| c.thread().id() != thread::current().id()) {
-            // A panic of the committer has been reported through the failure hook.
-            let _ = committer.join();
+        let Some(committer) = self.committer.lock().take() else { return Ok(()) };
+        if committer.thread().id() == thread::current().id() {
+            // The sink was the last owner of the store and drops it: the committer goes on alone until it is done.
+            return Ok(());
         }
+        // A panic has been reported through the failure hook.
+        let closed = committer.join().unwrap_or(Ok(()));
+        // After a failure the engine has stayed open, for reading.
+        closed.and(self.engine.close())
     }
 }
 
@@ -139,16 +143,18 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(mut self) {
+    /// Commits until the queue is closed and empty, then closes the engine.
+    fn run(mut self) -> Result<(), EngineError> {
         while self.take_group() {
             let outcome = catch_unwind(AssertUnwindSafe(|| self.commit_group()))
                 .unwrap_or_else(|panic| Err(Failure::Panic(message(&*panic))));
             if let Err(failure) = outcome {
                 self.shared.close();
                 (self.on_failure)(&failure);
-                return;
+                return Ok(());
             }
         }
+        self.engine.close()
     }
 
     /// Waits for records and takes all of them. False when the queue is closed and empty.

@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use greenroom_core::journal::{Durable, DurableSink, Journal, JournalError, Position, Record, StoredActor};
 use greenroom_core::map::NodeRun;
 use greenroom_core::{ActorId, Incarnation, Seq, Shard, StoreId};
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -35,8 +34,6 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     pipeline: Pipeline,
     reads: Arc<Semaphore>,
-    /// `None` for a store without files, and after closing.
-    lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
@@ -54,8 +51,9 @@ impl Store {
         format::create_dir(dir)?;
         let lock = Lock::take(dir)?;
         let run = format::begin_run(dir, &options.cluster, &mut format::no_stop)?;
-        let engine = SqliteEngine::open(&format::database(dir), options.cache_bytes, options.retention)?;
-        Self::start(run, Arc::new(engine), Some(lock), &options, sink)
+        let path = format::database(dir);
+        let engine = SqliteEngine::open(&path, lock, options.cache_bytes, options.retention)?;
+        Self::start(run, Arc::new(engine), &options, sink)
     }
 
     /// A store without files, for one process and its life: a random id, incarnation 1.
@@ -64,13 +62,12 @@ impl Store {
     /// Only if no thread can be started.
     pub fn memory(options: StoreOptions, sink: DurableSink) -> Result<Self, StoreError> {
         let run = NodeRun { store: StoreId(Uuid::now_v7()), incarnation: Incarnation(1) };
-        Self::start(run, Arc::new(MemoryEngine::new(options.retention)), None, &options, sink)
+        Self::start(run, Arc::new(MemoryEngine::new(options.retention)), &options, sink)
     }
 
     fn start(
         run: NodeRun,
         engine: Arc<dyn Engine>,
-        lock: Option<Lock>,
         options: &StoreOptions,
         sink: DurableSink,
     ) -> Result<Self, StoreError> {
@@ -78,7 +75,7 @@ impl Store {
         let pipeline = Pipeline::start(engine.clone(), options, sink)?;
         let reads = Arc::new(Semaphore::new(PARALLEL_READS));
         tracing::info!(store = %run.store, incarnation = %run.incarnation, had_data, "store open");
-        Ok(Self { run, had_data, engine, pipeline, reads, lock: Mutex::new(lock) })
+        Ok(Self { run, had_data, engine, pipeline, reads })
     }
 
     /// Which store this is, and which run on it.
@@ -109,13 +106,9 @@ impl Store {
     }
 
     /// Takes no more commits, makes durable what it has taken, tells the sink, and gives the directory free. Blocks
-    /// until then. Closing again does nothing.
+    /// until then, except on the sink's own thread, where it only asks for it. Closing again does nothing.
     pub fn close(&self) -> Result<(), StoreError> {
-        self.pipeline.close();
-        let closed = self.engine.close();
-        // Not before the last file is closed: now the next process may come.
-        self.lock.lock().take();
-        Ok(closed?)
+        Ok(self.pipeline.close()?)
     }
 }
 

@@ -4,7 +4,7 @@ use greenroom_core::Seq;
 use greenroom_core::Shard;
 use greenroom_core::journal::{RecordKind, StoredActor};
 
-use crate::common::{Engine, Rig, call, commit, durable, open, position};
+use crate::common::{Engine, Rig, call, commit, durable, load, open, position};
 
 pub(crate) fn a_committed_turn_is_loaded_with_its_call(engine: Engine) {
     let rig = Rig::new(engine);
@@ -85,4 +85,26 @@ pub(crate) fn what_the_sink_is_told_can_be_loaded_at_once(engine: Engine) {
         assert_eq!(rig.last(5), position(1, seq));
         assert_eq!(rig.load(5, "Counter/a").state, Some(format!("state {seq}").into()));
     }
+}
+
+pub(crate) fn reads_beside_commits_see_whole_turns(engine: Engine) {
+    const LAST: u64 = 400;
+    let rig = Rig::new(engine);
+    rig.commit([open(5, 1, 1, 0), commit(5, 1, 2, "Counter/a")]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while seen < LAST {
+                    let actor = load(&rig.store, 5, "Counter/a");
+                    let last = actor.calls.last().unwrap().0.0;
+                    assert!(last >= seen, "{last} after {seen}");
+                    assert_eq!(actor.state, Some(format!("state {last}").into()));
+                    assert_eq!(actor.calls.len() as u64, last - 1);
+                    seen = last;
+                }
+            });
+        }
+        rig.append((3..=LAST).map(|seq| commit(5, 1, seq, "Counter/a")));
+    });
 }

@@ -30,7 +30,8 @@ suite! {
         whole_records_are_kept,
         positions_and_actors_are_there_after_reopening,
         only_a_store_with_records_had_data,
-        what_the_sink_is_told_can_be_loaded_at_once;
+        what_the_sink_is_told_can_be_loaded_at_once,
+        reads_beside_commits_see_whole_turns;
     chain:
         a_lower_epoch_is_damage,
         a_gap_is_damage,
@@ -46,6 +47,7 @@ suite! {
         a_full_queue_refuses_and_recovers,
         a_commit_above_the_limit_is_taken_when_nothing_waits,
         closing_makes_durable_what_was_taken,
+        a_store_dropped_by_its_own_sink_still_makes_durable_what_it_took,
         after_closing_everything_answers_closed;
     keeping:
         calls_out_of_time_are_forgotten,

@@ -1,9 +1,14 @@
 //! The queue: groups, limits, closing.
 
-use greenroom_core::Shard;
-use greenroom_core::journal::{Journal, JournalError, RecordKind};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
 
-use crate::common::{Engine, Rig, block_on, commit, durable, open, position};
+use greenroom_core::Shard;
+use greenroom_core::journal::{Durable, Journal, JournalError, RecordKind};
+use greenroom_store::{Store, StoreOptions};
+use parking_lot::Mutex;
+
+use crate::common::{Engine, Rig, block_on, commit, durable, open, open_quietly, position};
 
 pub(crate) fn all_that_waits_becomes_one_group(engine: Engine) {
     let rig = Rig::gated(engine, |_| {});
@@ -70,6 +75,34 @@ pub(crate) fn closing_makes_durable_what_was_taken(engine: Engine) {
     assert_eq!(rig.last(5), position(1, 49));
     if engine == Engine::Sqlite {
         assert_eq!(rig.reopen().load(5, "Counter/a").calls.len(), 48);
+    }
+}
+
+pub(crate) fn a_store_dropped_by_its_own_sink_still_makes_durable_what_it_took(engine: Engine) {
+    let dir = tempfile::tempdir().unwrap();
+    let (tell, told) = channel();
+    let slot: Arc<OnceLock<Mutex<Option<Store>>>> = Arc::default();
+    let sink = {
+        let slot = slot.clone();
+        Arc::new(move |durable: &[Durable]| {
+            tell.send(durable.to_vec()).unwrap();
+            if let Some(store) = slot.wait().lock().take() {
+                store.append(commit(5, 1, 2, "Counter/a")).unwrap();
+            }
+        })
+    };
+    let options = StoreOptions::new("test");
+    let store = match engine {
+        Engine::Sqlite => Store::open(dir.path(), options, sink),
+        Engine::Memory => Store::memory(options, sink),
+    };
+    let store = store.unwrap();
+    store.append(open(5, 1, 1, 0)).unwrap();
+    slot.get_or_init(|| Mutex::new(Some(store)));
+    // It ends when the sink is dropped, so after the engine was closed.
+    assert_eq!(told.iter().collect::<Vec<_>>(), [[durable(5, 1, 1)], [durable(5, 1, 2)]]);
+    if engine == Engine::Sqlite {
+        assert_eq!(open_quietly(dir.path(), "test").unwrap().shards().unwrap(), [durable(5, 1, 2)]);
     }
 }
 

@@ -20,6 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::write::Writer;
 use super::{Engine, EngineError};
+use crate::lock::Lock;
 use crate::options::Retention;
 
 pub(crate) use self::schema::create;
@@ -36,6 +37,8 @@ pub(crate) struct SqliteEngine {
     /// The idle ones; `None` when closed.
     readers: Mutex<Option<Vec<Connection>>>,
     retention: Retention,
+    /// Released when the last file is closed: then the next process may come.
+    lock: Mutex<Option<Lock>>,
 }
 
 /// The version of the SQLite in this program, if it must not be used.
@@ -44,11 +47,22 @@ pub(crate) fn unsafe_version() -> Option<&'static str> {
 }
 
 impl SqliteEngine {
-    /// Opens a database that [`create`] has made. SQLite brings it to the last complete group by itself.
-    pub(crate) fn open(path: &Path, cache_bytes: usize, retention: Retention) -> Result<Self, EngineError> {
+    /// Opens a database that [`create`] has made, in a locked directory. SQLite brings it to the last complete group
+    /// by itself.
+    pub(crate) fn open(
+        path: &Path,
+        lock: Lock,
+        cache_bytes: usize,
+        retention: Retention,
+    ) -> Result<Self, EngineError> {
         let writer = Writer::open(path, cache_bytes, retention)?;
-        let readers = Mutex::new(Some(Vec::new()));
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(Some(writer)), readers, retention })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(Some(writer)),
+            readers: Mutex::new(Some(Vec::new())),
+            retention,
+            lock: Mutex::new(Some(lock)),
+        })
     }
 
     fn write<T>(&self, write: impl FnOnce(&mut Writer) -> Result<T, EngineError>) -> Result<T, EngineError> {
@@ -107,6 +121,8 @@ impl Engine for SqliteEngine {
         let writer = self.writer.lock().take();
         // Readers first: the last connection to close is the one that can clear the write-ahead log away.
         *self.readers.lock() = None;
-        writer.map_or(Ok(()), Writer::close)
+        let closed = writer.map_or(Ok(()), Writer::close);
+        self.lock.lock().take();
+        closed
     }
 }

@@ -94,3 +94,25 @@ fn set_cache(connection: &Connection, bytes: usize) -> Result<(), EngineError> {
     let kib = i64::try_from(bytes / 1024).unwrap_or(i64::MAX);
     Ok(connection.pragma_update(None, "cache_size", -kib)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Killing a process cannot show a missing sync, only a power cut can; so the settings themselves are checked.
+    #[test]
+    fn the_writer_syncs_every_commit_and_leaves_checkpoints_to_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        create(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        configure_writer(&connection, 8 << 20).unwrap();
+        let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        let full = 2;
+        assert_eq!(setting("synchronous"), full);
+        assert_eq!(setting("wal_autocheckpoint"), 0);
+        assert_eq!(setting("cache_size"), -8192);
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+}
