@@ -49,12 +49,33 @@ fn an_owner_serves_when_its_open_record_is_committed() {
 }
 
 #[test]
+fn records_of_another_epoch_commit_nothing() {
+    check(&[
+        (Event::Entry(&entry(5, run(3))), &[Effect::Recover]),
+        (Event::Recovered(at(4, 17)), &[opens(5, at(4, 17))]),
+        (Event::Durable(at(4, 18)), &[]),
+        (Event::Durable(at(5, 18)), &[Effect::Commit(Seq(18)), Effect::Serve]),
+        (Event::Durable(at(4, 19)), &[]),
+        (Event::Durable(at(6, 19)), &[]),
+    ]);
+}
+
+#[test]
 fn entries_of_others_and_of_earlier_runs_are_not_taken() {
     let other = NodeRun { store: store(2), incarnation: Incarnation(3) };
     check(&[
         (Event::Entry(&entry(1, other)), &[]),
         (Event::Entry(&entry(2, run(2))), &[]),
         (Event::Entry(&entry(3, run(4))), &[]),
+    ]);
+}
+
+#[test]
+fn an_epoch_below_one_that_was_heard_of_is_not_taken() {
+    check(&[
+        (Event::Entry(&entry(6, run(4))), &[]),
+        (Event::Entry(&entry(5, run(3))), &[]),
+        (Event::Entry(&entry(7, run(3))), &[Effect::Recover]),
     ]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use greenroom_cluster::{MeshHandler, MeshReply, MeshRequest};
 use greenroom_core::map::Page;
 use greenroom_core::{CallError, Epoch};
@@ -99,6 +100,33 @@ async fn an_owner_whose_map_is_behind_waits_for_it_instead_of_bouncing() {
     nodes[2].map_frozen.send_replace(false);
     assert_eq!(once.await.unwrap().decode::<i64>("the reply"), Ok(2));
     assert_eq!(take_requests(&cluster), ["n-2"]);
+}
+
+#[tokio::test]
+async fn an_owner_that_is_replaced_by_itself_under_load_loses_and_doubles_nothing() {
+    let (cluster, nodes) = Cluster::started(2).await;
+    let key = key_owned_by(&nodes[1]);
+    let adding = async {
+        join_all((0..200).map(async |n| {
+            tokio::time::sleep(Duration::from_millis(n / 2)).await;
+            nodes[n as usize % 2].counter(&key).add(1).await.unwrap()
+        }))
+        .await
+    };
+    let replacing = async {
+        for epoch in 2..12 {
+            give(&cluster, &key, &nodes[1]).await;
+            knows_epoch(&nodes[1], &key, epoch).await;
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    };
+    let (mut totals, ()) = join(adding, replacing).await;
+    totals.sort();
+    assert_eq!(
+        totals,
+        (1..=200).collect::<Vec<_>>(),
+        "I2, I4: each add happened once and saw those before it"
+    );
 }
 
 #[tokio::test]
