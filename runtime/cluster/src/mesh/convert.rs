@@ -226,3 +226,6 @@ pub(super) fn quoted(name: &str) -> String {
         format!("{}…", name.chars().take(80).collect::<String>())
     }
 }
+
+#[cfg(test)]
+mod tests;

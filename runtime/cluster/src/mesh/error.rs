@@ -11,6 +11,12 @@ pub enum HelloError {
     /// The first frame carries no hello.
     #[error("the first frame carries no hello: only nodes of a Greenroom cluster may talk to this port")]
     Missing,
+    /// The first frame cannot be read.
+    #[error("the first frame cannot be read: {0}")]
+    Unreadable(String),
+    /// No frame came.
+    #[error("no hello came within {} ms", .0.as_millis())]
+    Late(Duration),
     /// The hello leaves out something.
     #[error("the hello has no valid {0}: it does not come from a Greenroom node")]
     Incomplete(&'static str),

@@ -352,3 +352,6 @@ const ENVELOPE_BYTES: usize = 64;
 fn size(envelope: &v1::Envelope) -> usize {
     envelope.encoded_len() + ENVELOPE_BYTES
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Shared;
-use super::config::{FRAMES_IN_TRANSPORT, NodeIdentity, WINDOW_BYTES};
+use super::config::{FRAMES_IN_TRANSPORT, WINDOW_BYTES};
+use super::convert;
 use super::driver::Link;
 use super::error::HelloError;
 use super::guest::{Guests, Visit};
@@ -55,39 +56,43 @@ impl v1::mesh_server::Mesh for MeshService {
         let shared = &self.0;
         let visit = request.extensions().get::<Arc<Visit>>().cloned();
         let mut inbound = request.into_inner();
-        let first = tokio::time::timeout(shared.config.limits.handshake_timeout, inbound.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
+        let refuse = |claimed: &str, error| refuse(shared, visit.as_deref(), claimed, &error);
+        let first = first_frame(shared, &mut inbound).await.map_err(|error| refuse("", error))?;
         if let Some(visit) = &visit {
             visit.said_hello();
         }
         if shared.is_leaving() {
             return Err(Status::unavailable("this node is leaving the mesh"));
         }
-        let opened = accept(shared, first.unwrap_or_default(), inbound);
-        opened
-            .map(Response::new)
-            .map_err(|(claimed, error)| refuse(shared, visit.as_deref(), &claimed, &error))
+        let claimed = first.hello.as_ref().and_then(|hello| hello.from.as_ref());
+        let claimed = claimed.map(|from| convert::quoted(&from.name)).unwrap_or_default();
+        accept(shared, first, inbound).map(Response::new).map_err(|error| refuse(&claimed, error))
     }
 }
 
-/// Opens the link, or returns who wanted it and why not.
+async fn first_frame(shared: &Shared, inbound: &mut Streaming<v1::Frame>) -> Result<v1::Frame, HelloError> {
+    let patience = shared.config.limits.handshake_timeout;
+    match tokio::time::timeout(patience, inbound.message()).await {
+        Ok(Ok(frame)) => frame.ok_or(HelloError::Missing),
+        Ok(Err(status)) => Err(HelloError::Unreadable(status.message().to_owned())),
+        Err(_) => Err(HelloError::Late(patience)),
+    }
+}
+
+/// Checks the hello and opens the link; the answer to the hello is its first frame.
 fn accept(
     shared: &Arc<Shared>,
     first: v1::Frame,
     inbound: Streaming<v1::Frame>,
-) -> Result<ReceiverStream<Result<v1::Frame, Status>>, (String, HelloError)> {
-    let claimed = first.hello.as_ref().and_then(|hello| hello.from.as_ref());
-    let claimed = claimed.map(|from| super::convert::quoted(&from.name)).unwrap_or_default();
+) -> Result<ReceiverStream<Result<v1::Frame, Status>>, HelloError> {
     let (cluster, me) = (&shared.config.cluster, &shared.config.me);
-    let opened = hello::check(cluster, me, first).and_then(|peer: NodeIdentity| {
-        let (outbound, frames) = mpsc::channel(FRAMES_IN_TRANSPORT);
-        let answer = v1::Frame { hello: Some(hello::answer(cluster, me, &peer)), envelopes: Vec::new() };
-        outbound.try_send(Ok(answer)).expect("a new channel has room");
-        let dialler = peer.run.store;
-        shared.open(Link::new(shared, peer, dialler), inbound, outbound)?;
-        Ok(ReceiverStream::new(frames))
-    });
-    opened.map_err(|error| (claimed, error))
+    let peer = hello::check(cluster, me, first)?;
+    let (outbound, frames) = mpsc::channel(FRAMES_IN_TRANSPORT);
+    let answer = v1::Frame { hello: Some(hello::answer(cluster, me, &peer)), envelopes: Vec::new() };
+    outbound.try_send(Ok(answer)).expect("a new channel has room");
+    let dialler = peer.run.store;
+    shared.open(Link::new(shared, peer, dialler), inbound, outbound)?;
+    Ok(ReceiverStream::new(frames))
 }
 
 fn refuse(shared: &Shared, visit: Option<&Visit>, claimed: &str, error: &HelloError) -> Status {
