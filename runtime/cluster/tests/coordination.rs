@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use greenroom_cluster::coordination::{ReadError, Version, WriteError, serve};
@@ -237,6 +237,31 @@ async fn a_client_goes_on_when_the_server_is_back() {
     until(&mut present, &[peer("a", 1)]).await;
     until(&mut register.watch_present(), &[peer("a", 1)]).await;
     assert_eq!(client.read(0).await.unwrap(), written);
+}
+
+#[tokio::test]
+async fn a_watch_does_not_go_back_with_a_server_that_did() {
+    let register = Embedded::memory(shards());
+    let server = Server::start(register.clone(), "127.0.0.1:0").await;
+    let mut watch = server.client().watch(0);
+    let first = watch.next().await.unwrap();
+    let second = register.write(0, first.version, with_member(&first.content, 1)).await.unwrap();
+    assert_eq!(watch.next().await, Some(second.clone()));
+
+    let address = server.stop().await;
+    let set_back = Embedded::memory(shards());
+    let _server = Server::start(set_back.clone(), &address).await;
+    let writing = async {
+        let mut page = set_back.read(0).await.unwrap();
+        while page.version <= second.version {
+            // Long enough for the watch to reconnect between the writes.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            page = set_back.write(0, page.version, with_member(&page.content, 2)).await.unwrap();
+        }
+        page
+    };
+    let (next, newest) = join(watch.next(), writing).await;
+    assert_eq!(next, Some(newest));
 }
 
 /// Reads on until this is what the stream shows.

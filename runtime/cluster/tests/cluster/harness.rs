@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use greenroom_cluster::coordination::{ReadError, Version, Versioned, WriteError};
 use greenroom_cluster::{
@@ -65,6 +65,8 @@ pub(crate) struct Cluster {
     pub(crate) network: Arc<Wires>,
     pub(crate) writes: Arc<AtomicUsize>,
     pub(crate) faults: Arc<Mutex<Vec<Fault>>>,
+    /// What nodes that start from now on see of page 0, however old it is.
+    pub(crate) stale_page0: Option<Versioned<Page>>,
     volumes: Vec<TempDir>,
 }
 
@@ -88,6 +90,7 @@ impl Cluster {
             network: Arc::default(),
             writes: Arc::default(),
             faults: Arc::default(),
+            stale_page0: None,
             volumes: (0..nodes).map(|_| tempfile::tempdir().unwrap()).collect(),
         }
     }
@@ -118,6 +121,7 @@ impl Cluster {
             register: self.register.clone(),
             writes: self.writes.clone(),
             faults: self.faults.clone(),
+            stale_page0: self.stale_page0.clone(),
             frozen: map_frozen.subscribe(),
         };
         let driver = Driver::start(DriverConfig {
@@ -218,6 +222,7 @@ struct TestCoordination {
     register: Embedded,
     writes: Arc<AtomicUsize>,
     faults: Arc<Mutex<Vec<Fault>>>,
+    stale_page0: Option<Versioned<Page>>,
     frozen: watch::Receiver<bool>,
 }
 
@@ -249,6 +254,9 @@ impl Coordination for TestCoordination {
     }
 
     fn watch(&self, page: u16) -> BoxStream<'static, Versioned<Page>> {
+        if let (0, Some(stale)) = (page, self.stale_page0.clone()) {
+            return stream::once(ready(stale)).chain(stream::pending()).boxed();
+        }
         let frozen = self.frozen.clone();
         let when_not_frozen = move |page| {
             let mut frozen = frozen.clone();

@@ -139,6 +139,24 @@ async fn a_node_with_data_is_refused_by_a_cluster_that_does_not_know_it() {
 }
 
 #[tokio::test]
+async fn no_start_is_refused_because_a_watch_shows_an_old_page() {
+    let mut cluster = Cluster::new(1);
+    let before = cluster.register.read(0).await.unwrap();
+    let first = cluster.start(0);
+    first.driver.when_active().await.unwrap();
+    first.kill();
+    // By that page nobody knows the store, which has data by now.
+    cluster.stale_page0 = Some(before);
+    let node = cluster.start(0);
+    let mut joined = node.driver.watch_phase();
+    tokio::select! {
+        biased;
+        error = node.driver.failed() => panic!("{error}"),
+        _ = joined.wait_for(|phase| *phase == Phase::Joining) => {}
+    }
+}
+
+#[tokio::test]
 async fn a_map_that_was_set_back_is_refused() {
     let (cluster, nodes) = Cluster::started(1).await;
     let old = [cluster.register.read(0).await.unwrap(), cluster.register.read(1).await.unwrap()];
