@@ -1,7 +1,7 @@
 //! When a node process is to stop: SIGTERM, SIGINT, or the end of its parent.
 
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Waits for the first reason to stop and names it. With `exit_with_parent` the end of standard input is one: a parent
 /// that keeps the other end takes its nodes with it however it ends, even by SIGKILL.
@@ -22,8 +22,14 @@ pub(crate) async fn requested(exit_with_parent: bool) -> std::io::Result<&'stati
     }
 }
 
+/// A thread reads, not the runtime: that cannot give up a read that has begun, and would wait for it at the end.
 async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut sink = [0u8; 256];
-    while matches!(input.read(&mut sink).await, Ok(bytes) if bytes > 0) {}
+    let (reading, ended) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        // An error means the same as the end: nobody can write any more.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(reading);
+    });
+    // Nothing is ever sent: what is waited for is the drop.
+    let _ = ended.await;
 }
