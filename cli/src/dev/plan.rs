@@ -1,0 +1,173 @@
+//! What `greenroom dev` takes from an ActorCluster: the same YAML that a Kubernetes cluster gets, of which some fields
+//! mean nothing on one machine.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use greenroom::config::{NodeArgs, StorageEngine};
+use greenroom_core::ShardCount;
+use greenroom_crds::ActorCluster;
+use greenroom_crds::manifest;
+
+use super::child::Child;
+use super::problems;
+use super::program::{ANNOTATION, Program};
+use super::run::{Launch, What};
+use crate::failure::{Failure, OrFail, Result};
+use crate::output;
+
+/// A cluster to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many nodes it has.
+    pub(crate) replicas: u16,
+    /// How many shards it has.
+    pub(crate) shards: ShardCount,
+    /// What its nodes keep state in.
+    pub(crate) engine: StorageEngine,
+    /// What the YAML adds to the nodes' environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// The user's node program, if the YAML names one.
+    pub(crate) dev_command: Option<String>,
+}
+
+impl Plan {
+    /// Reads the YAML; whatever is wrong with it is told with its place.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(format!("cannot read {}: {error}", path.display()))
+                .hint("give the path of a YAML file with an ActorCluster, for example examples/counters/cluster.yaml")
+        })?;
+        let cluster = manifest::parse(&text).map_err(|problems| problems::failure(path, &text, &problems))?;
+        Ok(Self::of(&cluster))
+    }
+
+    fn of(_cluster: &ActorCluster) -> Self {
+        Self {
+            name: "demo".into(),
+            replicas: 2,
+            shards: ShardCount::new(16).expect("x"),
+            engine: StorageEngine::Sqlite,
+            env: Vec::new(),
+            dev_command: None,
+        }
+    }
+
+    /// The names of the nodes, in order.
+    pub(crate) fn node_names(&self) -> impl Iterator<Item = String> {
+        (0..self.replicas).map(|i| format!("{}-{i}", self.name))
+    }
+
+    /// How each node is started: with `program`, or as the stock node in this process.
+    pub(crate) fn launches(
+        &self,
+        program: Option<&Program>,
+        cluster_dir: &Path,
+        coordination: &str,
+    ) -> Result<Vec<Launch>> {
+        let dir = std::path::absolute(cluster_dir).or_fail("cannot tell the current directory")?;
+        let launch = |node: String| {
+            let (log, data_dir) = (log_file(&dir, &node), dir.join(&node));
+            let what = match program {
+                Some(program) => What::Child(Child {
+                    program: program.path.clone(),
+                    args: program.args.clone(),
+                    env: self.environment(&node, &data_dir, coordination),
+                    log: log.clone(),
+                }),
+                None => What::InProcess(Box::new(self.node_args(&node, data_dir, coordination))),
+            };
+            Launch { node, log, what }
+        };
+        Ok(self.node_names().map(launch).collect())
+    }
+
+    /// The configuration of a node in this process.
+    fn node_args(&self, node: &str, data_dir: PathBuf, coordination: &str) -> NodeArgs {
+        let any_port = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        NodeArgs {
+            cluster: Some(self.name.clone()),
+            node: Some(node.to_owned()),
+            data_dir: Some(data_dir),
+            storage_engine: Some(self.engine),
+            coordination: Some(format!("http://{coordination}")),
+            replicas: Some(self.replicas.into()),
+            shards: Some(self.shards.get()),
+            gateway_listen: any_port,
+            mesh_listen: any_port,
+            admin_listen: any_port,
+            health_listen: any_port,
+            ..NodeArgs::default()
+        }
+    }
+
+    /// The environment of a node: ours comes last, since a node with other values would not find its cluster.
+    fn environment(&self, node: &str, data_dir: &Path, coordination: &str) -> Vec<(String, String)> {
+        let engine = match self.engine {
+            StorageEngine::Sqlite => "sqlite",
+            StorageEngine::Memory => "memory",
+        };
+        let any_port = || "127.0.0.1:0".to_owned();
+        // Drain in less than the time after which the node would be killed; the log is a file, which takes no colours.
+        let defaults = [("GREENROOM_DRAIN_SECONDS", "25".to_owned()), ("NO_COLOR", "1".to_owned())];
+        let ours = [
+            ("GREENROOM_CLUSTER", self.name.clone()),
+            ("GREENROOM_NODE", node.to_owned()),
+            ("GREENROOM_DATA_DIR", data_dir.display().to_string()),
+            ("GREENROOM_COORDINATION", format!("http://{coordination}")),
+            ("GREENROOM_REPLICAS", self.replicas.to_string()),
+            ("GREENROOM_SHARDS", self.shards.get().to_string()),
+            ("GREENROOM_STORAGE_ENGINE", engine.to_owned()),
+            ("GREENROOM_GATEWAY_LISTEN", any_port()),
+            ("GREENROOM_MESH_LISTEN", any_port()),
+            ("GREENROOM_ADMIN_LISTEN", any_port()),
+            ("GREENROOM_HEALTH_LISTEN", any_port()),
+            ("GREENROOM_EXIT_WITH_PARENT", "true".to_owned()),
+        ];
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        defaults.map(owned).into_iter().chain(self.env.iter().cloned()).chain(ours.map(owned)).collect()
+    }
+}
+
+/// Where a node's output goes.
+pub(crate) fn log_file(cluster_dir: &Path, node: &str) -> PathBuf {
+    cluster_dir.join(format!("{node}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Plan {
+        /// A plan with these numbers.
+        pub(crate) fn for_test(replicas: u16, shards: u16) -> Self {
+            Self {
+                name: "demo".into(),
+                replicas,
+                shards: ShardCount::new(shards).unwrap(),
+                engine: StorageEngine::Sqlite,
+                env: Vec::new(),
+                dev_command: None,
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_gets_what_it_needs_and_the_yaml_cannot_take_it_away() {
+        let env =
+            vec![("GREENROOM_NODE".to_owned(), "other".to_owned()), ("COLOUR".to_owned(), "red".to_owned())];
+        let plan = Plan { env, ..Plan::for_test(2, 8) };
+        let program = Program { path: "/bin/node".into(), args: vec!["node".into()], stock: true };
+        let launches = plan.launches(Some(&program), Path::new("/data/demo"), "127.0.0.1:9").unwrap();
+        let What::Child(child) = &launches[1].what else { panic!("it is a process") };
+        let value = |name: &str| child.env.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        assert_eq!(value("GREENROOM_NODE"), Some("demo-1"));
+        assert_eq!(value("GREENROOM_DATA_DIR"), Some("/data/demo/demo-1"));
+        assert_eq!(value("GREENROOM_COORDINATION"), Some("http://127.0.0.1:9"));
+        assert_eq!(value("GREENROOM_EXIT_WITH_PARENT"), Some("true"));
+        assert_eq!(value("COLOUR"), Some("red"));
+        assert_eq!(child.log, Path::new("/data/demo/demo-1.log"));
+    }
+}
