@@ -20,8 +20,9 @@ use tonic::{Code, Status, Streaming};
 
 use super::Shared;
 use super::config::{FRAMES_IN_TRANSPORT, WINDOW_BYTES};
-use super::driver::{Link, Outbound};
+use super::driver::Outbound;
 use super::error::{DialError, chain};
+use super::handle::Link;
 use super::hello;
 use crate::network::{NetworkError, PeerAddress};
 

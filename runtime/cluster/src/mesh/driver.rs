@@ -1,4 +1,4 @@
-//! Drives the protocol of one link: a reader task, a writer task, and the requests of this node.
+//! Drives the protocol of one link: a reader task and a writer task.
 //!
 //! The reader gives every incoming call to the handler and polls it once in place: an idle actor answers at once, and
 //! the answers to one frame leave in one frame. A call that does not finish at once goes on in a task of its own, so a
@@ -8,165 +8,26 @@
 //! and while the transport is busy the next batch grows.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use greenroom_core::CallError;
 use greenroom_core::call::Call;
-use greenroom_core::{CallError, StoreId};
 use greenroom_proto::v1;
-use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::Shared;
-use super::config::NodeIdentity;
 use super::convert;
 use super::error::{Violation, chain};
-use super::link::{Batch, LinkState, NotTaken, Received};
+use super::handle::{End, Link, Outcome};
+use super::link::{Batch, Received};
 use crate::network::{MeshReply, MeshRequest};
 
 /// Frames on their way out. An error ends the stream and tells a dialler why; a dialled node cannot be told.
 pub(super) type Outbound = mpsc::Sender<Result<v1::Frame, Status>>;
-
-/// One side of an open link.
-pub(super) struct Link {
-    /// Who is at the other end.
-    pub(super) peer: NodeIdentity,
-    /// The store whose node has dialled.
-    pub(super) dialler: StoreId,
-    /// When it was opened.
-    pub(super) since: Instant,
-    state: Mutex<LinkState<oneshot::Sender<Outcome>, AbortHandle>>,
-    /// Wakes the writer.
-    work: Notify,
-    closed: CancellationToken,
-    end: OnceLock<End>,
-}
-
-/// What becomes of a request.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The other node has answered.
-    Answer(v1::Response),
-    /// The link was given up and the other node has not taken the request: ask on another link.
-    Retired,
-    /// It surely never left.
-    Unsent(String),
-    /// It may have been worked on.
-    Lost(String),
-    /// Too many requests are in flight.
-    Overloaded,
-    /// It is larger than a message may be.
-    TooLarge(usize),
-}
-
-/// Why a link ended.
-#[derive(Debug, Clone)]
-pub(super) enum End {
-    /// Both sides are done with it.
-    Parted,
-    /// The connection broke, or this node gave it up.
-    Lost(String),
-    /// The other node broke the protocol.
-    Violated(Violation),
-}
-
-impl Link {
-    pub(super) fn new(shared: &Shared, peer: NodeIdentity, dialler: StoreId) -> Arc<Self> {
-        Arc::new(Self {
-            peer,
-            dialler,
-            since: shared.config.env.now(),
-            state: Mutex::new(LinkState::new(shared.config.limits)),
-            work: Notify::new(),
-            closed: shared.closed.child_token(),
-            end: OnceLock::new(),
-        })
-    }
-
-    /// Asks the other node. Dropping the future cancels the request there.
-    pub(super) async fn ask(&self, request: &MeshRequest) -> Outcome {
-        let (waiter, answer) = oneshot::channel();
-        let MeshRequest { shard, epoch, call } = request;
-        let place = (u32::from(shard.0), epoch.0);
-        let wire = convert::request_to_wire(call);
-        let taken = self.state.lock().request(place, wire, call.context.deadline, waiter);
-        let mut asking = match taken {
-            Ok(id) => Asking { link: self, id, answered: false },
-            Err(NotTaken::Retired) => return Outcome::Retired,
-            Err(NotTaken::Overloaded) => return Outcome::Overloaded,
-            Err(NotTaken::TooLarge { bytes }) => return Outcome::TooLarge(bytes),
-        };
-        self.work.notify_one();
-        let outcome = answer.await;
-        asking.answered = true;
-        outcome.unwrap_or_else(|_| Outcome::Lost("the link was given up".to_owned()))
-    }
-
-    /// Takes no new request and closes the link once everything is answered.
-    pub(super) fn retire(&self) {
-        self.state.lock().retire();
-        self.work.notify_one();
-    }
-
-    /// Ends the link at once. What waits is told so; tasks that work for the other node are stopped.
-    pub(super) fn close(&self, end: End) {
-        let remains = self.state.lock().close();
-        let text = self.end.get_or_init(|| end).to_string();
-        let peer = &self.peer.name;
-        for waiter in remains.unsent {
-            // Whoever waited may have given up meanwhile; so too below.
-            let _ = waiter.send(Outcome::Unsent(format!("the link to {peer} ended before: {text}")));
-        }
-        for waiter in remains.lost {
-            let _ = waiter.send(Outcome::Lost(format!("the link to {peer} ended: {text}")));
-        }
-        remains.tasks.iter().for_each(AbortHandle::abort);
-        self.closed.cancel();
-        self.work.notify_one();
-    }
-
-    fn reply(&self, id: u64, reply: MeshReply) {
-        self.state.lock().reply(id, convert::reply_to_wire(reply));
-    }
-
-    fn wake_writer(&self) {
-        if self.state.lock().has_work() {
-            self.work.notify_one();
-        }
-    }
-}
-
-/// A request on its way; tells the other node when nobody waits any more.
-struct Asking<'a> {
-    link: &'a Link,
-    id: u64,
-    answered: bool,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.link.state.lock().cancel(self.id);
-            self.link.wake_writer();
-        }
-    }
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Parted => f.write_str("both sides were done with it"),
-            Self::Lost(why) => f.write_str(why),
-            Self::Violated(violation) => write!(f, "protocol violation: {violation}"),
-        }
-    }
-}
 
 /// Starts the tasks of a link; they end with it.
 pub(super) fn start<S>(shared: &Arc<Shared>, link: Arc<Link>, inbound: S, outbound: Outbound)

@@ -14,6 +14,7 @@
 //!
 //! `W` waits for an answer; `T` is a task that works on one.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use greenroom_proto::v1::{self, envelope::Body};
@@ -175,18 +176,24 @@ impl<W, T> LinkState<W, T> {
         self.received = sequence;
         match body {
             Some(Body::Call(request)) => self.receive_call(id, shard, epoch, request),
-            Some(Body::Response(response)) => match self.asked.remove(&id) {
-                Some(asked) if asked.written => Ok(Received::Answer { waiter: asked.waiter, response }),
-                // Cancelled: the answer crossed the cancel.
-                None if (1..self.next_request).contains(&id) => Ok(Received::Nothing),
-                _ => Err(Violation::Unasked(id)),
-            },
+            Some(Body::Response(response)) => self.receive_response(id, response),
             Some(Body::Cancel(_)) => {
                 Ok(self.serving.remove(&id).flatten().map_or(Received::Nothing, Received::Stop))
             }
             Some(Body::Chunk(_)) => Err(Violation::Body { sequence, what: "a chunk" }),
             Some(Body::Probe(_)) => Err(Violation::Body { sequence, what: "a probe" }),
             None => Err(Violation::Body { sequence, what: "nothing" }),
+        }
+    }
+
+    fn receive_response(&mut self, id: u64, response: v1::Response) -> Result<Received<W, T>, Violation> {
+        match self.asked.entry(id) {
+            Entry::Occupied(asked) if asked.get().written => {
+                Ok(Received::Answer { waiter: asked.remove().waiter, response })
+            }
+            // Cancelled: the answer crossed the cancel.
+            Entry::Vacant(_) if (1..self.next_request).contains(&id) => Ok(Received::Nothing),
+            _ => Err(Violation::Unasked(id)),
         }
     }
 

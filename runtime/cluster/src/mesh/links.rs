@@ -12,8 +12,8 @@ use std::time::Duration;
 use greenroom_core::StoreId;
 use parking_lot::RwLock;
 
-use super::driver::{End, Link};
 use super::error::HelloError;
+use super::handle::{End, Link};
 use crate::network::{NetworkError, PeerAddress};
 
 /// The link in use per store. A store that had one stays, so that a new link to it is known as a reconnect.

@@ -3,9 +3,9 @@
 //! A link is dialled when it is first needed and kept. Whoever dialled, calls and answers of both sides share it, in
 //! frames of as many envelopes as were waiting.
 //!
-//! - [`link`] is the protocol of an open link and [`hello`] that of its beginning, both without I/O;
-//! - [`driver`] reads and writes a link, [`dial`] opens one, [`server`] accepts one, [`guest`] watches the mesh port;
-//! - [`links`] decides which link to a node is used, [`convert`] stands between the wire and core.
+//! - `link` is the protocol of an open link and `hello` that of its beginning, both without I/O;
+//! - `handle` is what callers hold of a link, `driver` reads and writes it, `dial` opens one, `server` accepts one, `guest` watches the mesh port;
+//! - `links` decides which link to a node is used, `convert` stands between the wire and core.
 //!
 //! **A call fails in one of two ways**: it surely never left, or nobody knows. The router may send the first again at
 //! once; the second only with the same call id.
@@ -16,6 +16,7 @@ mod dial;
 mod driver;
 mod error;
 mod guest;
+mod handle;
 mod hello;
 mod link;
 mod links;
@@ -40,7 +41,8 @@ pub use error::{DialError, HelloError, Violation};
 pub use server::MeshService;
 pub use stats::{MeshCounts, MeshStats};
 
-use self::driver::{Link, Outbound, Outcome};
+use self::driver::Outbound;
+use self::handle::{Link, Outcome};
 use crate::network::{MeshHandler, MeshReply, MeshRequest, Network, NetworkError, PeerAddress};
 
 /// This node's end of the mesh. Dropping it closes all links at once; [`shutdown`](Self::shutdown) parts in peace.

@@ -14,9 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Shared;
 use super::config::{FRAMES_IN_TRANSPORT, WINDOW_BYTES};
 use super::convert;
-use super::driver::Link;
 use super::error::HelloError;
 use super::guest::{Guests, Visit};
+use super::handle::Link;
 use super::hello;
 
 /// The gRPC service of a mesh.
