@@ -1,0 +1,235 @@
+//! The simulated nodes: each is the real engine, driver and router on a simulated disk, network and register.
+//!
+//! A node's volume stays; a *run* of the node begins with [`Cluster::start`] and ends with a crash, a drain, or because
+//! the node cannot go on. Whatever ends it, a restart is the same: a new incarnation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use greenroom_cluster::{ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards};
+use greenroom_core::engine::Engine;
+use greenroom_core::env::SharedEnv;
+use greenroom_core::map::NodeRun;
+use parking_lot::Mutex;
+
+use crate::actors::Ledger;
+use crate::disk::{Crash, Disk};
+use crate::executor::Owner;
+use crate::network::{Cuts, NodeNetwork};
+use crate::register::Register;
+use crate::settings::Mutation;
+use crate::world::{NodeEnv, World};
+
+/// The nodes and what connects them.
+pub(crate) struct Cluster {
+    pub(crate) world: Arc<World>,
+    pub(crate) register: Register,
+    pub(crate) cuts: Cuts,
+    nodes: Vec<Node>,
+    runs: Mutex<u64>,
+    /// For the planted mistake of mixed-up answers.
+    earlier_answers: Mutex<BTreeMap<String, MeshReply>>,
+}
+
+struct Node {
+    disk: Arc<Disk>,
+    running: Mutex<Option<Running>>,
+    /// Runs that a planted mistake keeps alive.
+    zombies: Mutex<Vec<Running>>,
+}
+
+/// One run of a node. A cheap clone.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) world: Arc<World>,
+    pub(crate) owner: Owner,
+    pub(crate) run: NodeRun,
+    pub(crate) router: Arc<Router>,
+    pub(crate) driver: Arc<Driver>,
+}
+
+impl Cluster {
+    pub(crate) fn new(world: &Arc<World>) -> Arc<Self> {
+        let node = |number| Node {
+            disk: Disk::format(world, number),
+            running: Mutex::default(),
+            zombies: Mutex::default(),
+        };
+        Arc::new(Self {
+            world: world.clone(),
+            register: Register::new(world),
+            cuts: Cuts::default(),
+            nodes: (0..world.settings.nodes).map(node).collect(),
+            runs: Mutex::new(0),
+            earlier_answers: Mutex::default(),
+        })
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The run of this node, if it runs.
+    pub(crate) fn running(&self, number: usize) -> Option<Running> {
+        self.nodes.get(number)?.running.lock().clone()
+    }
+
+    /// The volume of this node.
+    pub(crate) fn disk(&self, number: usize) -> &Disk {
+        &self.nodes[number].disk
+    }
+
+    /// Starts the node if it does not run.
+    pub(crate) fn start(self: &Arc<Self>, number: usize) {
+        let node = &self.nodes[number];
+        if node.running.lock().is_some() {
+            return;
+        }
+        let (run, store_has_data) = node.disk.open();
+        let owner = self.next_owner();
+        self.world.stats.lock().starts += 1;
+        self.world.trace.add(format!("node {number} starts as incarnation {}", run.incarnation));
+        let running = self.build(number, owner, run, store_has_data);
+        *node.running.lock() = Some(running.clone());
+        let (cluster, driver) = (self.clone(), running.driver);
+        self.world.executor.spawn(
+            owner,
+            Box::pin(async move {
+                let error = driver.failed().await;
+                cluster.cannot_go_on(number, &error);
+            }),
+        );
+    }
+
+    fn next_owner(&self) -> Owner {
+        let mut runs = self.runs.lock();
+        *runs += 1;
+        Owner::Run(*runs)
+    }
+
+    fn build(self: &Arc<Self>, number: usize, owner: Owner, run: NodeRun, store_has_data: bool) -> Running {
+        let world = self.world.clone();
+        let most = world.settings.clock_offset_ms;
+        let clock_offset_ms = world.draw(|random| random.i64(-most..=most));
+        let env: SharedEnv = Arc::new(NodeEnv { world: world.clone(), owner, clock_offset_ms });
+        let engine = Engine::builder(env.clone(), world.settings.shards).register::<Ledger>().build();
+        let shards = Shards::new(world.settings.shards);
+        let cluster = self.clone();
+        let crash: Crash = Arc::new(move || cluster.crash_and_restart(number));
+        let journal = self.nodes[number].disk.journal(run, &*env, shards.sink(), crash);
+        let driver = Arc::new(Driver::start(DriverConfig {
+            env,
+            engine,
+            journal,
+            coordination: Arc::new(self.register.clone()),
+            shards,
+            run,
+            peer: Peer { name: format!("n-{number}"), mesh_address: number.to_string(), ..Peer::default() },
+            store_has_data,
+            expected_members: self.nodes.len(),
+        }));
+        let network: Arc<dyn Network> =
+            Arc::new(NodeNetwork { cluster: Arc::downgrade(self), from: number, run });
+        Running { world, owner, run, router: Router::new(&driver, network), driver }
+    }
+
+    /// Ends the run of this node at once. Says whether there was one.
+    pub(crate) fn crash(&self, number: usize) -> bool {
+        let node = &self.nodes[number];
+        let Some(running) = node.running.lock().take() else { return false };
+        self.world.stats.lock().crashes += 1;
+        self.world.trace.add(format!("node {number} crashes"));
+        if self.world.has(Mutation::TwoRunsOnOneStore) && !self.world.is_healed() {
+            node.zombies.lock().push(running);
+            return true;
+        }
+        self.bury(node, running);
+        true
+    }
+
+    fn bury(&self, node: &Node, running: Running) {
+        self.world.executor.kill(running.owner);
+        node.disk.crash(running.run);
+    }
+
+    /// Crashes the node and starts it again after a while.
+    pub(crate) fn crash_and_restart(self: &Arc<Self>, number: usize) {
+        if !self.crash(number) {
+            return;
+        }
+        let cluster = self.clone();
+        self.world.spawn(async move {
+            cluster.world.sleep(0..1_500).await;
+            cluster.start(number);
+        });
+    }
+
+    /// The node has said that it cannot take part. As a supervisor would, start it again after a while.
+    fn cannot_go_on(self: &Arc<Self>, number: usize, error: &ClusterError) {
+        self.world.trace.add(format!("node {number} cannot go on: {error}"));
+        self.world.stats.lock().refused += 1;
+        self.world.checker.node_failed(error);
+        self.crash_and_restart(number);
+    }
+
+    /// Stops the node as SIGTERM does, and starts it again after a while.
+    pub(crate) fn drain_and_restart(self: &Arc<Self>, number: usize) {
+        let Some(running) = self.running(number) else { return };
+        self.world.stats.lock().drains += 1;
+        self.world.trace.add(format!("node {number} drains"));
+        let cluster = self.clone();
+        self.world.executor.spawn(
+            running.owner,
+            Box::pin(async move {
+                running.driver.drain(Duration::from_millis(800)).await;
+                cluster.world.trace.add(format!("node {number} has drained"));
+                cluster.crash_and_restart(number);
+            }),
+        );
+    }
+
+    /// Lets the node stand still, as after SIGSTOP, and go on after a while.
+    pub(crate) fn pause(self: &Arc<Self>, number: usize, time: Duration) {
+        let Some(running) = self.running(number) else { return };
+        self.world.stats.lock().pauses += 1;
+        self.world.trace.add(format!("node {number} stands still for {time:?}"));
+        self.world.executor.pause(running.owner);
+        let cluster = self.clone();
+        self.world.spawn(async move {
+            tokio::time::sleep(time).await;
+            cluster.world.trace.add(format!("node {number} goes on"));
+            cluster.world.executor.resume(running.owner);
+        });
+    }
+
+    /// Ends what faults have left behind: every node runs, every way is open.
+    pub(crate) fn heal(self: &Arc<Self>) {
+        self.cuts.mend_all();
+        self.register.set_away(false);
+        for (number, node) in self.nodes.iter().enumerate() {
+            let zombies = std::mem::take(&mut *node.zombies.lock());
+            zombies.into_iter().for_each(|zombie| self.bury(node, zombie));
+            node.disk.set_slow(false);
+            self.running(number).iter().for_each(|running| self.world.executor.resume(running.owner));
+            self.start(number);
+        }
+    }
+
+    /// Ends all runs without any trace: the simulation is over.
+    pub(crate) fn dismantle(&self) {
+        for node in &self.nodes {
+            let running = node.running.lock().take();
+            let runs = running.into_iter().chain(std::mem::take(&mut *node.zombies.lock()));
+            runs.for_each(|run| self.world.executor.kill(run.owner));
+        }
+        self.world.executor.clear();
+    }
+
+    /// The answer that an earlier call of this method of this actor got.
+    pub(crate) fn mix_up(&self, request: &MeshRequest, answer: MeshReply) -> MeshReply {
+        let key = format!("{}.{}", request.call.target, request.call.method);
+        self.earlier_answers.lock().insert(key, answer.clone()).unwrap_or(answer)
+    }
+}

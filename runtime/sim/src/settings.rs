@@ -1,0 +1,170 @@
+//! What a seed decides before anything runs: the size of the cluster and which faults there are, and how often.
+//!
+//! Not every seed has every fault ("swarm testing"): a fault that always happens hides what happens without it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use greenroom_core::ShardCount;
+
+/// What a seed decides beforehand.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) nodes: usize,
+    pub(crate) shards: ShardCount,
+    pub(crate) ledgers: usize,
+    pub(crate) clients: usize,
+    /// The mean time between two calls of a client, milliseconds.
+    pub(crate) think_ms: u64,
+    /// How long things go wrong.
+    pub(crate) trouble: Duration,
+    /// The mean time between two faults of the schedule, milliseconds.
+    pub(crate) fault_every_ms: u64,
+    pub(crate) schedule: Schedule,
+    pub(crate) network: NetworkFaults,
+    pub(crate) disk: DiskFaults,
+    pub(crate) register: RegisterFaults,
+    /// How far the nodes' calendars may be off, in milliseconds.
+    pub(crate) clock_offset_ms: i64,
+}
+
+/// How much of each scheduled fault there is; 0 for none.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule {
+    pub(crate) crash: u32,
+    pub(crate) drain: u32,
+    pub(crate) pause: u32,
+    pub(crate) cut: u32,
+    pub(crate) partition: u32,
+    pub(crate) outage: u32,
+    pub(crate) slow_disk: u32,
+    pub(crate) replace: u32,
+}
+
+/// Probabilities per message, and the usual delay.
+#[derive(Debug, Clone)]
+pub(crate) struct NetworkFaults {
+    pub(crate) lose: f64,
+    pub(crate) duplicate: f64,
+    pub(crate) late: f64,
+    pub(crate) delay_ms: u64,
+}
+
+/// Probabilities per group of commits, the usual time of a sync, and the queue's limit.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskFaults {
+    pub(crate) crash_before_notice: f64,
+    pub(crate) slow: f64,
+    pub(crate) sync_ms: u64,
+    pub(crate) queue: usize,
+}
+
+/// Probabilities per request of the register, and the usual delay of an answer and of a watch.
+#[derive(Debug, Clone)]
+pub(crate) struct RegisterFaults {
+    pub(crate) lose: f64,
+    pub(crate) lose_answer: f64,
+    pub(crate) late: f64,
+    pub(crate) stale_read: f64,
+    pub(crate) delay_ms: u64,
+    pub(crate) watch_lag_ms: u64,
+}
+
+impl Settings {
+    pub(crate) fn draw(random: &mut Rng) -> Self {
+        let shards = if random.u8(..12) == 0 { 260 } else { random.u16(1..12) };
+        Self {
+            nodes: random.usize(3..=5),
+            shards: ShardCount::new(shards).expect("at least one shard is drawn"),
+            ledgers: random.usize(2..=6),
+            clients: random.usize(2..=5),
+            think_ms: random.u64(20..300),
+            trouble: Duration::from_millis(random.u64(4_000..12_000)),
+            fault_every_ms: random.u64(150..1_500),
+            schedule: Schedule::draw(random),
+            network: NetworkFaults {
+                lose: sometimes(random, 0.15),
+                duplicate: sometimes(random, 0.2),
+                late: sometimes(random, 0.1),
+                delay_ms: random.u64(1..8),
+            },
+            disk: DiskFaults {
+                crash_before_notice: sometimes(random, 0.03),
+                slow: sometimes(random, 0.1),
+                sync_ms: random.u64(1..12),
+                queue: if random.u8(..4) == 0 { random.usize(1..4) } else { 1_000 },
+            },
+            register: RegisterFaults {
+                lose: sometimes(random, 0.3),
+                lose_answer: sometimes(random, 0.3),
+                late: sometimes(random, 0.2),
+                stale_read: sometimes(random, 0.5),
+                delay_ms: random.u64(1..30),
+                watch_lag_ms: random.u64(1..300),
+            },
+            clock_offset_ms: if random.bool() { 60_000 } else { 0 },
+        }
+    }
+}
+
+impl Schedule {
+    fn draw(random: &mut Rng) -> Self {
+        let mut weight = |most: u32| if random.u8(..3) == 0 { 0 } else { random.u32(1..=most) };
+        Self {
+            crash: weight(10),
+            drain: weight(4),
+            pause: weight(6),
+            cut: weight(6),
+            partition: weight(4),
+            outage: weight(3),
+            slow_disk: weight(4),
+            replace: weight(6),
+        }
+    }
+}
+
+/// A probability up to `most`, or zero.
+fn sometimes(random: &mut Rng, most: f64) -> f64 {
+    if random.bool() { random.f64() * most } else { 0.0 }
+}
+
+/// A mistake planted in the simulation's own parts, to show that the checkers find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// The journal reports a group as durable before it is.
+    DurableTooEarly,
+    /// An actor is loaded without the calls it has applied.
+    LoadForgetsCalls,
+    /// An actor is loaded as it was one commit before.
+    LoadIsOld,
+    /// A crash takes synced records too.
+    SyncLies,
+    /// A crash leaves a later record and loses an earlier one.
+    TailHasHoles,
+    /// The register writes without comparing the version.
+    RegisterForgetsConflicts,
+    /// A restart does not raise the incarnation.
+    SameIncarnation,
+    /// A node is started again while its earlier run goes on with the same store.
+    TwoRunsOnOneStore,
+    /// A client repeats an unanswered call with another id.
+    RepeatsWithAnotherId,
+    /// The network gives the answer of an earlier call of the same method.
+    AnswersOfOthers,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::DurableTooEarly,
+        Self::LoadForgetsCalls,
+        Self::LoadIsOld,
+        Self::SyncLies,
+        Self::TailHasHoles,
+        Self::RegisterForgetsConflicts,
+        Self::SameIncarnation,
+        Self::TwoRunsOnOneStore,
+        Self::RepeatsWithAnotherId,
+        Self::AnswersOfOthers,
+    ];
+}
