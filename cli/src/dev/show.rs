@@ -134,6 +134,8 @@ pub(crate) async fn stopping(
         tokio::select! {
             () = &mut stop => break,
             () = quit.asked() => control.hurry(),
+            // A reader that is gone does not keep the cluster from stopping.
+            Some(event) = events.recv(), if plain => drop(output::print(&event.to_string())),
             Ok(()) = states.changed() => {
                 let stopped = states.borrow_and_update().iter().filter(|n| n.state == State::Stopped).count();
                 bar.iter().for_each(|bar| bar.update(stopped));
@@ -141,11 +143,8 @@ pub(crate) async fn stopping(
         }
     }
     drop(bar);
-    if plain {
-        while let Ok(event) = events.try_recv() {
-            // A reader that is gone does not keep the cluster from stopping.
-            let _ = output::print(&event.to_string());
-        }
+    while let Some(event) = events.try_recv().ok().filter(|_| plain) {
+        let _ = output::print(&event.to_string());
     }
     let _ = output::print(&format!("stopped; the state stays in {}", directory.display()));
 }
