@@ -1,5 +1,7 @@
 //! The promises of a turn: exclusive or concurrent, all or nothing, once, and silent until it is durable.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

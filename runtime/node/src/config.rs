@@ -291,7 +291,10 @@ impl NodeConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         if self.replicas == 0 {
-            return Err(ConfigError::Value { setting: "--replicas", message: "0 nodes make no cluster".into() });
+            return Err(ConfigError::Value {
+                setting: "--replicas",
+                message: "0 nodes make no cluster".into(),
+            });
         }
         if self.replicas > 1 && self.coordination.is_none() {
             return Err(ConfigError::Value {

@@ -33,6 +33,9 @@
 //! In a pod, and under `greenroom dev`, the same program starts with [`Runtime::from_env`] and becomes a node of the
 //! cluster there. Programs outside the cluster use [`Client`].
 
+// The macros name this crate; so they work in it too.
+extern crate self as greenroom;
+
 pub mod config;
 pub mod node;
 mod runtime;
@@ -43,8 +46,8 @@ mod telemetry;
 
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::{
-    __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, ContentType, Cx, Durability, Payload,
-    Result, Shard, ShardCount,
+    __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, ContentType, Cx,
+    Durability, Payload, Result, Shard, ShardCount,
 };
 pub use greenroom_macros::{Actor, actor_methods};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};

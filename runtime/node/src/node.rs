@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshCounts, MeshLimits, NodeIdentity};
 use greenroom_cluster::{
-    ClusterError, Coordination, Driver, DriverConfig, Embedded, MeshHandler, MeshReply, MeshRequest, Peer, Phase,
-    Remote, Router, Shards,
+    ClusterError, Coordination, Driver, DriverConfig, Embedded, MeshHandler, MeshReply, MeshRequest, Peer,
+    Phase, Remote, Router, Shards,
 };
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::engine::{Engine, EngineBuilder};
@@ -30,7 +30,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{NodeConfig, StorageEngine};
-use crate::servers::{Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes, mesh_routes};
+use crate::servers::{
+    Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes, mesh_routes,
+};
 use crate::telemetry::Metrics;
 
 /// Why a node cannot start or go on.
@@ -121,7 +123,18 @@ impl Node {
         let metrics = Metrics::new().map_err(NodeError::Metrics)?;
         let (stats, started) = (ports.stats(), Instant::now());
         let shared = Arc::new(Shared {
-            config, engine, metrics, driver, router, store, mesh, gateway, health, ports: stats, peer, started,
+            config,
+            engine,
+            metrics,
+            driver,
+            router,
+            store,
+            mesh,
+            gateway,
+            health,
+            ports: stats,
+            peer,
+            started,
         });
         shared.metrics.read_from(&shared);
         let (stop, stopping) = watch::channel(false);
@@ -246,7 +259,8 @@ impl Shared {
 
     pub(crate) fn status(&self) -> v1::NodeStatus {
         let (engine, (owned, serving), run) = (self.engine.stats(), self.shards(), self.store.run());
-        let activations = self.engine.types().iter().map(|info| (info.name.to_owned(), info.activations)).collect();
+        let activations =
+            self.engine.types().iter().map(|info| (info.name.to_owned(), info.activations)).collect();
         v1::NodeStatus {
             name: self.config.node.clone(),
             cluster: self.config.cluster.clone(),
@@ -335,7 +349,9 @@ impl Ports {
 fn coordination(config: &NodeConfig, env: &SharedEnv) -> Result<Arc<dyn Coordination>, NodeError> {
     match &config.coordination {
         Some(address) => Ok(Arc::new(Remote::new(env.clone(), address)?)),
-        None if config.storage_engine == StorageEngine::Memory => Ok(Arc::new(Embedded::memory(config.shards))),
+        None if config.storage_engine == StorageEngine::Memory => {
+            Ok(Arc::new(Embedded::memory(config.shards)))
+        }
         // The map of a cluster of one lives and dies with its only store.
         None => Ok(Arc::new(Embedded::directory(&config.data_dir.join("coordination"), config.shards)?)),
     }
@@ -371,7 +387,8 @@ impl MeshHandler for LateHandler {
         match self.0.get().and_then(Weak::upgrade) {
             Some(router) => router.handle(from, request),
             None => {
-                let stopping = CallError::Unavailable("the node is stopping; repeat the call with the same id".into());
+                let stopping =
+                    CallError::Unavailable("the node is stopping; repeat the call with the same id".into());
                 std::future::ready(MeshReply::Reply(Err(stopping))).boxed()
             }
         }

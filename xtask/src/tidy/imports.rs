@@ -23,7 +23,11 @@ const fn row(package: &'static str, imports: &'static [&'static str], because: &
 /// Every package of the workspace, what of ours it may import, and why no more.
 const TABLE: &[Row] = &[
     row("greenroom-crds", &[], "types only: whoever reads a cluster's YAML must not pull in the runtime"),
-    row("greenroom-proto", &[], "wire types only: a client in any crate can use them"),
+    row(
+        "greenroom-proto",
+        &["greenroom-core"],
+        "wire types, and their one conversion to the types of the core: mesh, gateway and client all need it",
+    ),
     row(
         "greenroom-core",
         &[],

@@ -137,7 +137,8 @@ async fn run<M: Method>(
     let cx = Cx::new(target, context, M::Access::EXCLUSIVE, transport, shard.clone());
     let running = Running::new(engine.clone());
     // Costs next to nothing while nobody collects spans of this target.
-    let span = tracing::info_span!(target: "greenroom::turn", "turn", actor = %cx.actor_id(), method = M::NAME);
+    let span =
+        tracing::info_span!(target: "greenroom::turn", "turn", actor = %cx.actor_id(), method = M::NAME);
     let turn = turn::<M>(running, shard, cx.clone(), arguments, form).instrument(span);
     let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
         Ok(outcome) => outcome,

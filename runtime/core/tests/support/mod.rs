@@ -25,10 +25,10 @@ const SHARDS: u16 = 8;
 
 /// A journal in memory. Records become durable when [`Node::sync`] says so.
 #[derive(Default)]
-pub struct Disk(Mutex<Vec<Record>>);
+pub(crate) struct Disk(Mutex<Vec<Record>>);
 
 impl Disk {
-    pub fn commits(&self) -> usize {
+    pub(crate) fn commits(&self) -> usize {
         self.0.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
     }
 }
@@ -86,20 +86,20 @@ impl Transport for Here {
 }
 
 /// A node without a cluster.
-pub struct Node {
-    pub engine: Arc<Engine>,
-    pub disk: Arc<Disk>,
+pub(crate) struct Node {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) disk: Arc<Disk>,
     transport: Arc<dyn Transport>,
     shards: Mutex<BTreeMap<Shard, Arc<OwnedShard>>>,
 }
 
 impl Node {
-    pub fn new<A: ActorMethods>() -> Self {
+    pub(crate) fn new<A: ActorMethods>() -> Self {
         Self::over::<A>(Arc::default())
     }
 
     /// A node whose disk has been used before: every shard opens at the next epoch.
-    pub fn over<A: ActorMethods>(disk: Arc<Disk>) -> Self {
+    pub(crate) fn over<A: ActorMethods>(disk: Arc<Disk>) -> Self {
         let env: SharedEnv = Arc::new(SystemEnv);
         let count = ShardCount::new(SHARDS).unwrap();
         let engine = Engine::builder(env.clone(), count).register::<A>().build();
@@ -123,14 +123,14 @@ impl Node {
     }
 
     /// Everything that was appended becomes durable.
-    pub fn sync(&self) {
+    pub(crate) fn sync(&self) {
         for owned in self.shards.lock().values() {
             owned.gate().advance(owned.last().unwrap_or(Seq(0)));
         }
     }
 
     /// The disk is as fast as memory from now on.
-    pub fn sync_always(self: &Arc<Self>) {
+    pub(crate) fn sync_always(self: &Arc<Self>) {
         let node = Arc::downgrade(self);
         tokio::spawn(async move {
             while let Some(node) = node.upgrade() {
@@ -142,12 +142,12 @@ impl Node {
         });
     }
 
-    pub fn actor<A: Actor>(&self, key: &str) -> A::Ref {
+    pub(crate) fn actor<A: Actor>(&self, key: &str) -> A::Ref {
         ActorRef::new(Origin::Program(self.transport.clone()), key).into()
     }
 
     /// A call by name with JSON.
-    pub async fn call_json(
+    pub(crate) async fn call_json(
         &self,
         target: &str,
         method: &str,

@@ -29,8 +29,8 @@ pub(crate) fn mesh_routes(mesh: &std::sync::Arc<Mesh>) -> Router {
     Routes::new(mesh.service()).prepare().into_axum_router()
 }
 
-fn reflection() -> tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>
-{
+fn reflection()
+-> tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
         .build_v1()

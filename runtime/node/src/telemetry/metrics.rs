@@ -56,14 +56,11 @@ macro_rules! instrument {
 /// What an instrument reads from the node: values with their labels.
 type Observe<'a> = &'a mut dyn FnMut(u64, &[(&'static str, &str)]);
 
-fn observe(
-    node: &Weak<Shared>,
-    observer: &dyn AsyncInstrument<u64>,
-    read: impl Fn(&Shared, Observe<'_>),
-) {
+fn observe(node: &Weak<Shared>, observer: &dyn AsyncInstrument<u64>, read: impl Fn(&Shared, Observe<'_>)) {
     let Some(node) = node.upgrade() else { return };
     read(&node, &mut |value, labels| {
-        let labels: Vec<_> = labels.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
+        let labels: Vec<_> =
+            labels.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
         observer.observe(value, &labels);
     });
 }
@@ -147,7 +144,6 @@ impl Metrics {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
-            .without_scope_info()
             .build()
             .map_err(|error| error.to_string())?;
         Ok(Self { registry, provider: SdkMeterProvider::builder().with_reader(exporter).build() })

@@ -5,6 +5,6 @@
 mod metrics;
 mod process;
 
-pub use metrics::{METRICS, MetricInfo};
 pub(crate) use metrics::Metrics;
+pub use metrics::{METRICS, MetricInfo};
 pub use process::{Telemetry, TelemetryError, init};

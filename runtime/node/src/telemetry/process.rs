@@ -42,7 +42,8 @@ pub fn init(config: &NodeConfig) -> Result<Telemetry, TelemetryError> {
         LogFormat::Text => log.with_target(false).with_filter(filter).boxed(),
         LogFormat::Json => log.json().with_filter(filter).boxed(),
     };
-    let traces = config.otlp_endpoint.as_deref().map(|endpoint| trace_provider(config, endpoint)).transpose()?;
+    let traces =
+        config.otlp_endpoint.as_deref().map(|endpoint| trace_provider(config, endpoint)).transpose()?;
     let spans = traces.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("greenroom"))

@@ -1,0 +1,92 @@
+//! Three nodes: calls find their actors wherever they are asked for, and what was acknowledged survives.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use greenroom::CallId;
+use support::{Cluster, REPLICAS, Tally};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_gateway_reaches_every_actor_and_the_state_survives_a_restart_of_everything() {
+    let cluster = Cluster::start().await;
+    let served: BTreeSet<_> = cluster.nodes.iter().map(|node| node.status().shards_serving).collect();
+    assert_eq!(served, BTreeSet::from([341, 342]), "1,024 shards over {REPLICAS} nodes");
+    for node in &cluster.nodes {
+        let client = greenroom::Client::connect([node.peer().gateway_address.clone()]).unwrap();
+        let calls = (0..50).map(|key| client.actor::<Tally>(format!("tally-{key}")).add(1));
+        try_join_all(calls).await.unwrap();
+    }
+    let activations: u64 = cluster.nodes.iter().map(|node| node.status().activations).sum();
+    assert_eq!(activations, 50, "an actor was active on more than one node");
+
+    let cluster = Cluster::start_in(cluster.stop().await).await;
+    let client = cluster.client();
+    let totals = (0..50).map(|key| client.actor::<Tally>(format!("tally-{key}")).total());
+    assert!(join_all(totals).await.into_iter().all(|total| total == Ok(i64::from(REPLICAS))));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_calls_an_actor_on_another_node() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
+    let calls =
+        (0..100).map(|key| client.actor::<Tally>(format!("from-{key}")).pass_on(format!("to-{key}"), key));
+    assert_eq!(try_join_all(calls).await.unwrap(), (0..100).collect::<Vec<_>>());
+    let links: u64 = cluster.nodes.iter().map(|node| node.status().calls_total).sum();
+    assert_eq!(links, 200);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_for_a_node_that_restarts_and_are_applied_once() {
+    let mut cluster = Cluster::start().await;
+    let survivor = greenroom::Client::connect([cluster.nodes[0].peer().gateway_address.clone()]).unwrap();
+    let add = |key: i64| {
+        let id = CallId(u128::try_from(key).unwrap());
+        survivor.actor::<Tally>(format!("tally-{key}")).add(1).call_id(id).timeout(Duration::from_secs(30))
+    };
+    try_join_all((0..60).map(add)).await.unwrap();
+
+    let restarting = cluster.nodes.remove(1);
+    let incarnation = restarting.status().incarnation;
+    restarting.shutdown().await;
+    let repeated = try_join_all((0..60).map(add));
+    let (repeated, back) = tokio::join!(repeated, cluster.node(1));
+    assert_eq!(repeated.unwrap(), vec![1; 60], "a repeated call was applied again");
+    assert_eq!(back.status().incarnation, incarnation + 1);
+    cluster.nodes.push(back);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_on_the_same_store_is_refused() {
+    let cluster = Cluster::start().await;
+    let types: greenroom::node::Types = Box::new(|types| types.register::<Tally>());
+    let error = greenroom::node::Node::start(cluster.config(0), types).await.err().unwrap().to_string();
+    assert!(error.contains("is in use by process"), "{error}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_its_volume_is_refused_by_name() {
+    let cluster = Cluster::start().await;
+    let directory = cluster.stop().await;
+    std::fs::remove_dir_all(directory.path().join("test-2")).unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(20), refusal(directory)).await.unwrap();
+    assert!(error.contains("test-2"), "{error}");
+}
+
+async fn refusal(directory: tempfile::TempDir) -> String {
+    let starting = tokio::spawn(async move {
+        Cluster::start_in(directory).await;
+    });
+    // The cluster's start unwraps the refusal of the node.
+    let panic = starting.await.unwrap_err().into_panic();
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}

@@ -1,0 +1,129 @@
+//! A cluster of real nodes in this process: real stores in a temporary directory, real mesh, map and gateways over
+//! loopback, one coordination server.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use greenroom::config::{NodeArgs, NodeConfig, StorageEngine};
+use greenroom::node::Node;
+use greenroom::{Actor, Client, Cx, Result, actor_methods};
+use greenroom_cluster::Embedded;
+use greenroom_cluster::coordination::serve;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// What the tests call.
+#[derive(Actor, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    total: i64,
+}
+
+#[actor_methods]
+impl Tally {
+    pub(crate) async fn add(&mut self, by: i64) -> i64 {
+        self.total += by;
+        self.total
+    }
+
+    pub(crate) async fn total(&self) -> i64 {
+        self.total
+    }
+
+    pub(crate) async fn panic(&mut self) {
+        self.total = -1;
+        panic!("on purpose");
+    }
+
+    /// Adds to another tally, wherever that is.
+    pub(crate) async fn pass_on(&mut self, cx: &Cx, to: String, by: i64) -> Result<i64> {
+        Ok(cx.actor::<Tally>(to).add(by).await?)
+    }
+
+    pub(crate) async fn long(&self, bytes: usize) -> String {
+        "x".repeat(bytes)
+    }
+}
+
+pub(crate) const REPLICAS: u32 = 3;
+
+pub(crate) struct Cluster {
+    pub(crate) directory: TempDir,
+    pub(crate) nodes: Vec<Node>,
+    coordination: String,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(TempDir::new().unwrap()).await
+    }
+
+    pub(crate) async fn start_in(directory: TempDir) -> Self {
+        let shards = NodeConfig::local().shards;
+        let register = Embedded::directory(&directory.path().join("coordination"), shards).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let coordination = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            serve(Arc::new(register), listener, stopped).await.unwrap();
+        });
+        let mut cluster = Self { directory, nodes: Vec::new(), coordination, stop: Some(stop) };
+        for i in 0..REPLICAS {
+            let node = cluster.node(i).await;
+            cluster.nodes.push(node);
+        }
+        for node in &cluster.nodes {
+            node.when_active().await.unwrap();
+        }
+        cluster
+    }
+
+    /// Starts the node with this number; it may not be active yet.
+    pub(crate) fn node(&self, i: u32) -> impl Future<Output = Node> + use<> {
+        let config = self.config(i);
+        async move { Node::start(config, Box::new(|types| types.register::<Tally>())).await.unwrap() }
+    }
+
+    pub(crate) fn config(&self, i: u32) -> NodeConfig {
+        let any_port = "127.0.0.1:0".parse().ok();
+        NodeArgs {
+            cluster: Some("test".into()),
+            node: Some(format!("test-{i}")),
+            data_dir: Some(self.data_dir(i).to_string_lossy().into_owned().into()),
+            storage_engine: Some(StorageEngine::Sqlite),
+            coordination: Some(self.coordination.clone()),
+            replicas: Some(REPLICAS),
+            gateway_listen: any_port,
+            mesh_listen: any_port,
+            admin_listen: any_port,
+            health_listen: any_port,
+            drain_seconds: Some(5),
+            ..NodeArgs::default()
+        }
+        .resolve()
+        .unwrap()
+    }
+
+    pub(crate) fn data_dir(&self, i: u32) -> impl AsRef<Path> + use<> + std::ops::Deref<Target = Path> {
+        self.directory.path().join(format!("test-{i}"))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.nodes.iter().map(|node| node.peer().gateway_address.clone())).unwrap()
+    }
+
+    /// Stops everything and gives the directory back.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        for node in &self.nodes {
+            node.shutdown().await;
+        }
+        drop(self.stop.take());
+        self.directory
+    }
+}
