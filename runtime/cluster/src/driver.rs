@@ -109,6 +109,8 @@ pub(crate) struct Node {
     pub(crate) config: DriverConfig,
     pub(crate) map: ShardMap,
     pub(crate) peers: Observed<Arc<Peers>>,
+    /// True once the register has this run, and not before.
+    registered: Observed<bool>,
     pub(crate) phase: Observed<Phase>,
     failure: Observed<Option<ClusterError>>,
 }
@@ -120,6 +122,7 @@ impl Driver {
         let node = Arc::new(Node {
             map: ShardMap::new(config.shards.count()),
             peers: Observed::default(),
+            registered: Observed::default(),
             phase: Observed::new(Phase::Starting),
             failure: Observed::new(None),
             config,

@@ -19,6 +19,7 @@ impl Node {
             self.fail(error);
             return;
         }
+        self.registered.set(true);
         self.reach(Phase::Joining);
         let mut present = self.config.coordination.join(self.config.peer.clone());
         while let Some(peers) = present.next().await {

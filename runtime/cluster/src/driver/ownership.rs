@@ -16,6 +16,9 @@ use crate::shards::Ask;
 
 impl Node {
     pub(super) async fn own(self: Arc<Self>) {
+        // A volume that was set back comes with an incarnation that the map may still name as an owner. Such a run must
+        // be refused before it takes a shard, not while it already serves old state.
+        self.registered.watch().wait_for(|registered| *registered).await;
         let mut views = self.map.watch();
         let mut done: BTreeMap<u16, Version> = BTreeMap::new();
         let mut waiting: BTreeSet<Shard> = BTreeSet::new();

@@ -94,3 +94,18 @@ impl Drop for WaitingPlace<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_number_of_calls_waits() {
+        let waiting = AtomicUsize::new(MAX_WAITING_CALLS - 1);
+        let last = WaitingPlace::take(&waiting);
+        assert!(last.is_some());
+        assert!(WaitingPlace::take(&waiting).is_none());
+        drop(last);
+        assert!(WaitingPlace::take(&waiting).is_some());
+    }
+}
