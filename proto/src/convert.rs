@@ -8,9 +8,24 @@ use greenroom_core::codec::{ContentType, Payload};
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, ActorType, IdentityError};
 use prost::Message;
+use thiserror::Error;
 use tonic::{Code, Status};
 
 use crate::v1;
+
+/// Why a message of the wire cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// A field that must be there is not.
+    #[error("the message has no {0}")]
+    Missing(&'static str),
+    /// An identity that is none.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The content type has a number that this version does not know.
+    #[error("content type {0} is not known: use 0 (MessagePack) or 1 (JSON)")]
+    ContentType(i32),
+}
 
 /// The type URL of the error in a status's details.
 const CALL_ERROR_URL: &str = "type.googleapis.com/greenroom.v1.CallError";
@@ -25,13 +40,15 @@ impl From<Payload> for v1::Payload {
     }
 }
 
-impl From<v1::Payload> for Payload {
-    fn from(payload: v1::Payload) -> Self {
-        let content_type = match payload.content_type() {
-            v1::ContentType::Msgpack => ContentType::Msgpack,
-            v1::ContentType::Json => ContentType::Json,
+impl TryFrom<v1::Payload> for Payload {
+    type Error = WireError;
+    fn try_from(payload: v1::Payload) -> Result<Self, WireError> {
+        let content_type = match v1::ContentType::try_from(payload.content_type) {
+            Ok(v1::ContentType::Msgpack) => ContentType::Msgpack,
+            Ok(v1::ContentType::Json) => ContentType::Json,
+            Err(_) => return Err(WireError::ContentType(payload.content_type)),
         };
-        Self { content_type, data: payload.data }
+        Ok(Self { content_type, data: payload.data })
     }
 }
 
@@ -42,9 +59,9 @@ impl From<&ActorId> for v1::ActorId {
 }
 
 impl TryFrom<v1::ActorId> for ActorId {
-    type Error = IdentityError;
-    fn try_from(id: v1::ActorId) -> Result<Self, IdentityError> {
-        ActorId::new(ActorType::new(&id.r#type)?, &id.key)
+    type Error = WireError;
+    fn try_from(id: v1::ActorId) -> Result<Self, WireError> {
+        Ok(ActorId::new(ActorType::new(&id.r#type)?, &id.key)?)
     }
 }
 
@@ -66,20 +83,21 @@ impl From<CallError<Payload>> for v1::CallError {
     }
 }
 
-impl From<v1::CallError> for CallError<Payload> {
-    fn from(wire: v1::CallError) -> Self {
-        match wire.kind.as_str() {
+impl TryFrom<v1::CallError> for CallError<Payload> {
+    type Error = WireError;
+    fn try_from(wire: v1::CallError) -> Result<Self, WireError> {
+        Ok(match wire.kind.as_str() {
             "timeout" => Self::Timeout { committed: wire.committed },
             "deadlock" => Self::Deadlock { path: wire.path },
             "overloaded" => Self::Overloaded(wire.message),
             "not_found" => Self::NotFound(wire.message),
             "unavailable" => Self::Unavailable(wire.message),
             "panicked" => Self::Panicked(wire.message),
-            "app" => Self::App(wire.app.map(Payload::from).unwrap_or_default()),
+            "app" => Self::App(wire.app.ok_or(WireError::Missing("application error"))?.try_into()?),
             "invalid" => Self::Invalid(wire.message),
             // A kind that a newer node knows: nothing may be assumed about it.
-            other => Self::Invalid(format!("{other}: {}", wire.message)),
-        }
+            unknown => Self::Invalid(format!("the other node answered {unknown:?}: {}", wire.message)),
+        })
     }
 }
 
@@ -106,9 +124,10 @@ pub fn error_of(status: &Status) -> CallError<Payload> {
     let carried = v1::Status::decode(status.details())
         .ok()
         .and_then(|details| details.details.into_iter().find(|any| any.type_url == CALL_ERROR_URL))
-        .and_then(|any| v1::CallError::decode(any.value).ok());
+        .and_then(|any| v1::CallError::decode(any.value).ok())
+        .and_then(|error| CallError::try_from(error).ok());
     if let Some(carried) = carried {
-        return carried.into();
+        return carried;
     }
     let message = status.message().to_owned();
     match status.code() {
@@ -147,7 +166,7 @@ mod tests {
     #[test]
     fn every_error_survives_the_wire_and_the_grpc_status() {
         for error in every_error() {
-            assert_eq!(CallError::from(v1::CallError::from(error.clone())), error);
+            assert_eq!(CallError::try_from(v1::CallError::from(error.clone())), Ok(error.clone()));
             assert_eq!(error_of(&status_of(error.clone())), error);
         }
         let kinds: std::collections::BTreeSet<_> = every_error().iter().map(CallError::kind).collect();

@@ -1756,6 +1756,8 @@ pub mod gateway_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A frame without hello and envelopes is a farewell: its sender has answered everything that it took, and takes no
+/// more. Requests that cross it go back to their callers, who ask again on another link.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
     #[prost(message, optional, tag = "1")]

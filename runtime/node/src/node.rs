@@ -4,6 +4,8 @@
 //! and open the store (this run gets its incarnation), serve the ports, then join the cluster. The order of the stop is
 //! the reverse: take no new calls, finish the running turns, leave, flush the store, close the ports.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -26,13 +28,12 @@ use greenroom_proto::v1;
 use greenroom_proto::v1::gateway_server::GatewayServer;
 use greenroom_store::{Store, StoreError, StoreOptions};
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{NodeConfig, StorageEngine};
-use crate::servers::{
-    Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes, mesh_routes,
-};
+use crate::servers::{Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes};
 use crate::telemetry::Metrics;
 
 /// Why a node cannot start or go on.
@@ -44,9 +45,9 @@ pub enum NodeError {
         /// Which port.
         port: &'static str,
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The store cannot be opened.
     #[error(transparent)]
@@ -88,7 +89,7 @@ pub(crate) struct Shared {
 /// The four ports, bound.
 struct Ports {
     gateway: Acceptor,
-    mesh: Acceptor,
+    mesh: TcpListener,
     admin: Acceptor,
     health: Acceptor,
 }
@@ -140,7 +141,7 @@ impl Node {
         let (stop, stopping) = watch::channel(false);
         let servers = vec![
             tokio::spawn(ports.gateway.serve(gateway_routes, stopping.clone())),
-            tokio::spawn(ports.mesh.serve(mesh_routes(&shared.mesh), stopping.clone())),
+            tokio::spawn(serve_mesh(shared.mesh.serve(ports.mesh))),
             tokio::spawn(ports.admin.serve(admin_routes(AdminService(shared.clone())), stopping.clone())),
             tokio::spawn(ports.health.serve(health_routes(shared.clone()), stopping)),
         ];
@@ -183,6 +184,8 @@ impl Node {
     /// the store and closes the ports. Returns how many turns had to be cancelled. A second call changes nothing.
     pub async fn shutdown(&self) -> usize {
         let cancelled = self.shared.drain(self.shared.config.drain_timeout()).await;
+        // Answers that are on their way to other nodes still leave.
+        let _ = tokio::time::timeout(LINKS_CLOSE_WITHIN, self.shared.mesh.shutdown()).await;
         let store = self.shared.store.clone();
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => {}
@@ -205,6 +208,9 @@ impl Drop for Node {
         self.stop.send_replace(true);
     }
 }
+
+/// How long the links of the mesh may finish what is in flight.
+const LINKS_CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long open connections may finish what they do after everything else has stopped.
 const PORTS_CLOSE_WITHIN: Duration = Duration::from_millis(500);
@@ -314,9 +320,12 @@ impl Ports {
         let bind = async |port, address| {
             Acceptor::bind(port, address).await.map_err(|source| NodeError::Bind { port, address, source })
         };
+        let mesh = config.mesh_listen;
+        let no_mesh = |source| NodeError::Bind { port: "mesh", address: mesh, source };
         Ok(Self {
             gateway: bind("gateway", config.gateway_listen).await?,
-            mesh: bind("mesh", config.mesh_listen).await?,
+            // The mesh has an accept loop of its own: its connections are links, which live as long as both nodes.
+            mesh: TcpListener::bind(mesh).await.map_err(no_mesh)?,
             admin: bind("admin", config.admin_listen).await?,
             health: bind("health", config.health_listen).await?,
         })
@@ -324,10 +333,11 @@ impl Ports {
 
     /// Where this node can be reached.
     fn peer(&self, name: &str) -> Peer {
-        let address = |port: &Acceptor| port.address().map(|address| address.to_string()).unwrap_or_default();
+        let text = |address: io::Result<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+        let address = |port: &Acceptor| text(port.address());
         Peer {
             name: name.to_owned(),
-            mesh_address: address(&self.mesh),
+            mesh_address: text(self.mesh.local_addr()),
             gateway_address: address(&self.gateway),
             admin_address: address(&self.admin),
             health_address: address(&self.health),
@@ -337,12 +347,7 @@ impl Ports {
 
     fn stats(&self) -> Vec<(&'static str, Arc<PortStats>)> {
         let stats = |name: &'static str, port: &Acceptor| (name, port.stats());
-        vec![
-            stats("gateway", &self.gateway),
-            stats("mesh", &self.mesh),
-            stats("admin", &self.admin),
-            stats("health", &self.health),
-        ]
+        vec![stats("gateway", &self.gateway), stats("admin", &self.admin), stats("health", &self.health)]
     }
 }
 
@@ -365,6 +370,12 @@ async fn open_store(config: &NodeConfig, shards: &Arc<Shards>) -> Result<Store, 
     let directory = config.data_dir.join("store");
     let open = tokio::task::spawn_blocking(move || Store::open(&directory, options, sink));
     Ok(open.await.expect("opening a store does not panic")?)
+}
+
+async fn serve_mesh(serving: impl Future<Output = Result<(), tonic::transport::Error>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the mesh port has failed; other nodes cannot reach this one");
+    }
 }
 
 fn mesh_config(config: &NodeConfig, run: NodeRun, env: SharedEnv) -> MeshConfig {

@@ -135,14 +135,16 @@ async fn wrong_bytes_on_every_port_close_their_connection_and_nothing_else() {
         }
     }
     let metrics = http_get(&peer.health_address, "/metrics").await;
-    for port in ["gateway", "mesh", "admin"] {
-        let broken = metrics.lines().find(|line| {
-            line.starts_with("greenroom_connections_total")
-                && line.contains(&format!("port=\"{port}\""))
-                && line.contains("outcome=\"broken\"")
-        });
-        let count: f64 = broken.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
-        assert!(count >= 1.0, "wrong bytes on {port} were not counted:\n{metrics}");
+    for count in [
+        "greenroom_connections_total{outcome=\"broken\",port=\"gateway\"",
+        "greenroom_connections_total{outcome=\"broken\",port=\"admin\"",
+        "greenroom_mesh_errors_total{reason=\"stranger\"",
+    ] {
+        let line = metrics
+            .lines()
+            .find(|line| line.replace(",otel_scope_name=\"greenroom\"", "").starts_with(count));
+        let value: f64 = line.and_then(|line| line.rsplit(' ').next()).unwrap_or("0").parse().unwrap();
+        assert!(value >= 1.0, "wrong bytes were not counted as {count}:\n{metrics}");
     }
     assert_eq!(tally.add(1).await.unwrap(), 6);
     assert!(http_get(&peer.health_address, "/readyz").await.contains("ok"));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_core::call::{Call, CallContext, Chain, Frame};
-use greenroom_core::{ActorId, ActorType, CallError, CallId, ContentType, Epoch, Payload, Shard, StoreId};
+use greenroom_core::{CallError, CallId, Epoch, Shard, StoreId};
+use greenroom_proto::convert::WireError;
 use greenroom_proto::v1;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -18,15 +19,9 @@ use crate::network::{MeshReply, MeshRequest};
 /// Why a message of the wire cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConvertError {
-    /// A field that must be there is not.
-    #[error("the message has no {0}")]
-    Missing(&'static str),
-    /// An identity that is none.
+    /// A part that other protocols have too.
     #[error(transparent)]
-    Identity(#[from] greenroom_core::identity::IdentityError),
-    /// The content type has a number that this version does not know.
-    #[error("content type {0} is not known: use 0 (MessagePack) or 1 (JSON)")]
-    ContentType(i32),
+    Part(#[from] WireError),
     /// There is no such shard number.
     #[error("shard {0} is out of range: shards have numbers up to 65535")]
     Shard(u32),
@@ -49,9 +44,9 @@ pub fn request_to_wire(call: &Call) -> v1::Request {
     let mut chain: Vec<_> = call.context.chain.frames().map(frame_to_wire).collect();
     chain.reverse();
     v1::Request {
-        target: Some(actor_to_wire(&call.target)),
+        target: Some((&call.target).into()),
         method: call.method.as_ref().to_owned(),
-        arguments: Some(payload_to_wire(call.arguments.clone())),
+        arguments: Some(call.arguments.clone().into()),
         call_id: call_id_to_wire(call.context.id),
         deadline_ms: 0,
         chain,
@@ -73,20 +68,20 @@ pub fn request_from_wire(
     now: Instant,
 ) -> Result<MeshRequest, ConvertError> {
     let shard = Shard(u16::try_from(shard).map_err(|_| ConvertError::Shard(shard))?);
-    let target = actor_from_wire(request.target.ok_or(ConvertError::Missing("target"))?)?;
+    let target = request.target.ok_or(WireError::Missing("target"))?.try_into()?;
     if request.method.is_empty() {
-        return Err(ConvertError::Missing("method"));
+        return Err(WireError::Missing("method").into());
     }
     if request.chain.len() > MAX_CHAIN {
         return Err(ConvertError::Chain(request.chain.len()));
     }
     let frames: Vec<_> = request.chain.into_iter().map(frame_from_wire).collect::<Result<_, _>>()?;
     let context = CallContext {
-        id: CallId::from_bytes(&request.call_id)?,
+        id: CallId::from_bytes(&request.call_id).map_err(WireError::from)?,
         deadline: now + Duration::from_millis(request.deadline_ms).min(LONGEST_DEADLINE),
         chain: Chain::from_outermost(frames),
     };
-    let arguments = payload_from_wire(request.arguments.unwrap_or_default())?;
+    let arguments = request.arguments.unwrap_or_default().try_into()?;
     let call = Call { target, method: request.method.into(), arguments, context };
     Ok(MeshRequest { shard, epoch: Epoch(epoch), call })
 }
@@ -95,8 +90,8 @@ pub fn request_from_wire(
 pub fn reply_to_wire(reply: MeshReply) -> v1::Response {
     use v1::response::Result as Wire;
     let result = match reply {
-        MeshReply::Reply(Ok(payload)) => Wire::Reply(payload_to_wire(payload)),
-        MeshReply::Reply(Err(error)) => Wire::Error(error_to_wire(error)),
+        MeshReply::Reply(Ok(payload)) => Wire::Reply(payload.into()),
+        MeshReply::Reply(Err(error)) => Wire::Error(error.into()),
         MeshReply::Moved { owner, epoch } => {
             Wire::Moved(v1::Moved { owner: owner.map_or_else(Bytes::new, store_to_bytes), epoch: epoch.0 })
         }
@@ -107,45 +102,12 @@ pub fn reply_to_wire(reply: MeshReply) -> v1::Response {
 /// Reads an answer.
 pub fn reply_from_wire(response: v1::Response) -> Result<MeshReply, ConvertError> {
     use v1::response::Result as Wire;
-    Ok(match response.result.ok_or(ConvertError::Missing("result"))? {
-        Wire::Reply(payload) => MeshReply::Reply(Ok(payload_from_wire(payload)?)),
-        Wire::Error(error) => MeshReply::Reply(Err(error_from_wire(error)?)),
+    Ok(match response.result.ok_or(WireError::Missing("result"))? {
+        Wire::Reply(payload) => MeshReply::Reply(Ok(payload.try_into()?)),
+        Wire::Error(error) => MeshReply::Reply(Err(error.try_into()?)),
         Wire::Moved(moved) => {
             MeshReply::Moved { owner: optional_store(&moved.owner)?, epoch: Epoch(moved.epoch) }
         }
-    })
-}
-
-/// A call's error as it goes over the wire.
-pub fn error_to_wire(error: CallError<Payload>) -> v1::CallError {
-    let mut wire = v1::CallError { kind: error.kind().to_owned(), ..Default::default() };
-    match error {
-        CallError::Timeout { committed } => wire.committed = committed,
-        CallError::Deadlock { path } => wire.path = path,
-        CallError::App(value) => wire.app = Some(payload_to_wire(value)),
-        CallError::Overloaded(message)
-        | CallError::NotFound(message)
-        | CallError::Invalid(message)
-        | CallError::Unavailable(message)
-        | CallError::Panicked(message) => wire.message = message,
-    }
-    wire
-}
-
-/// Reads a call's error. A kind that this version does not know becomes `Invalid`, with its name in the message.
-pub fn error_from_wire(wire: v1::CallError) -> Result<CallError<Payload>, ConvertError> {
-    Ok(match wire.kind.as_str() {
-        "timeout" => CallError::Timeout { committed: wire.committed },
-        "deadlock" => CallError::Deadlock { path: wire.path },
-        "overloaded" => CallError::Overloaded(wire.message),
-        "not_found" => CallError::NotFound(wire.message),
-        "invalid" => CallError::Invalid(wire.message),
-        "unavailable" => CallError::Unavailable(wire.message),
-        "panicked" => CallError::Panicked(wire.message),
-        "app" => {
-            CallError::App(payload_from_wire(wire.app.ok_or(ConvertError::Missing("application error"))?)?)
-        }
-        unknown => CallError::Invalid(format!("the other node answered {unknown:?}: {}", wire.message)),
     })
 }
 
@@ -159,42 +121,18 @@ pub(super) fn overloaded(message: String) -> v1::Response {
     reply_to_wire(MeshReply::Reply(Err(CallError::Overloaded(message))))
 }
 
-fn payload_to_wire(payload: Payload) -> v1::Payload {
-    let content_type = match payload.content_type {
-        ContentType::Msgpack => v1::ContentType::Msgpack,
-        ContentType::Json => v1::ContentType::Json,
-    };
-    v1::Payload { content_type: content_type.into(), data: payload.data }
-}
-
-fn payload_from_wire(wire: v1::Payload) -> Result<Payload, ConvertError> {
-    let content_type = match v1::ContentType::try_from(wire.content_type) {
-        Ok(v1::ContentType::Msgpack) => ContentType::Msgpack,
-        Ok(v1::ContentType::Json) => ContentType::Json,
-        Err(_) => return Err(ConvertError::ContentType(wire.content_type)),
-    };
-    Ok(Payload { content_type, data: wire.data })
-}
-
-fn actor_to_wire(actor: &ActorId) -> v1::ActorId {
-    v1::ActorId { r#type: actor.actor_type.as_str().to_owned(), key: actor.key.as_ref().to_owned() }
-}
-
-fn actor_from_wire(wire: v1::ActorId) -> Result<ActorId, ConvertError> {
-    Ok(ActorId::new(ActorType::new(wire.r#type)?, wire.key)?)
-}
-
 fn frame_to_wire(frame: &Frame) -> v1::CallFrame {
     v1::CallFrame {
-        actor: Some(actor_to_wire(&frame.actor)),
+        actor: Some((&frame.actor).into()),
         call_id: call_id_to_wire(frame.call_id),
         exclusive: frame.exclusive,
     }
 }
 
 fn frame_from_wire(wire: v1::CallFrame) -> Result<Frame, ConvertError> {
-    let actor = actor_from_wire(wire.actor.ok_or(ConvertError::Missing("actor in its call chain"))?)?;
-    Ok(Frame { actor, call_id: CallId::from_bytes(&wire.call_id)?, exclusive: wire.exclusive })
+    let actor = wire.actor.ok_or(WireError::Missing("actor in its call chain"))?.try_into()?;
+    let call_id = CallId::from_bytes(&wire.call_id).map_err(WireError::from)?;
+    Ok(Frame { actor, call_id, exclusive: wire.exclusive })
 }
 
 fn call_id_to_wire(id: CallId) -> Bytes {

@@ -1,7 +1,6 @@
 //! Which gRPC services stand on which port. Gateway and admin answer reflection and health checks too.
 
 use axum::Router;
-use greenroom_cluster::mesh::Mesh;
 use greenroom_gateway::Gateway;
 use greenroom_proto::DESCRIPTOR_SET;
 use greenroom_proto::v1::admin_server::AdminServer;
@@ -22,11 +21,6 @@ pub(crate) async fn gateway_routes(gateway: &Gateway) -> (Router, HealthReporter
 /// Admin and reflection.
 pub(crate) fn admin_routes(admin: AdminService) -> Router {
     Routes::new(AdminServer::new(admin)).add_service(reflection()).prepare().into_axum_router()
-}
-
-/// The mesh alone: only nodes connect there.
-pub(crate) fn mesh_routes(mesh: &std::sync::Arc<Mesh>) -> Router {
-    Routes::new(mesh.service()).prepare().into_axum_router()
 }
 
 fn reflection()

@@ -1,3 +1,4 @@
+use greenroom_core::{ActorId, ActorType, ContentType, Payload};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -125,6 +126,6 @@ fn a_deadline_that_no_clock_can_hold_is_cut() {
 #[test]
 fn an_unknown_kind_of_error_keeps_its_name() {
     let wire = v1::CallError { kind: "brand_new".into(), message: "why".into(), ..Default::default() };
-    let error = error_from_wire(wire).unwrap();
+    let error = CallError::try_from(wire).unwrap();
     assert_eq!(error, CallError::Invalid("the other node answered \"brand_new\": why".into()));
 }
