@@ -86,6 +86,11 @@ fn pointed_at(text: &str, line: usize, column: usize) -> String {
 }
 
 fn failure(args: &Args, error: CallError<Payload>) -> Failure {
+    // What tonic makes of a server without the service.
+    if matches!(&error, CallError::Invalid(message) if message.is_empty()) {
+        return Failure::new("there is no gateway at this address")
+            .hint("an --address must be a node's gateway address (`greenroom get nodes -o wide` shows it)");
+    }
     let kind = error.kind();
     let hint = match &error {
         CallError::NotFound(_) => "`greenroom get types` lists the types and their methods".to_owned(),

@@ -9,8 +9,8 @@ use greenroom_proto::v1::{
     NodeStatus, Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest, TypeStatus,
     TypesRequest,
 };
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -88,7 +88,7 @@ impl Cluster {
     ) -> Result<Vec<T>> {
         let question = &question;
         let asked = self.nodes.iter().map(async |node| match connect(&node.address).await {
-            Ok(client) => question(client).await.map_err(|status| status.message().to_owned()),
+            Ok(client) => question(client).await.map_err(|status| why(&status)),
             Err(error) => Err(error),
         });
         let mut answers = Vec::new();
@@ -100,9 +100,9 @@ impl Cluster {
             }
         }
         if answers.is_empty() {
-            return Err(Failure::new("no node answers").details(indented(&silent)).hint(
-                "is the cluster still running? An --address must be a node's admin address (`greenroom get nodes -o wide`)",
-            ));
+            return Err(Failure::new("no node answers")
+                .details(indented(&silent))
+                .hint("is the cluster still running? An --address must be a node's admin address"));
         }
         if !silent.is_empty() {
             output::warn(format_args!("the result is not complete:\n{}", indented(&silent)));
@@ -117,6 +117,13 @@ pub(crate) async fn connect(address: &str) -> Result<AdminClient<Channel>, Strin
         Endpoint::from_shared(address.to_owned()).map_err(|_| format!("{address:?} is no HOST:PORT"))?;
     let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).connect().await;
     channel.map(AdminClient::new).map_err(|error| innermost(&error))
+}
+
+fn why(status: &Status) -> String {
+    match status.code() {
+        Code::Unimplemented => "there is no admin service at this address".to_owned(),
+        _ => status.message().to_owned(),
+    }
 }
 
 async fn all_pages(

@@ -27,6 +27,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use greenroom::config::StorageEngine;
 
 use self::cluster::DevCluster;
 use self::control::Request;
@@ -84,6 +85,11 @@ pub(crate) async fn run(args: Args) -> Result {
         (Some(Command::Start(args)), _) => order(args, Request::Start, "is starting").await,
         (None, Some(manifest)) => {
             let plan = Plan::read(&manifest)?;
+            if plan.engine == StorageEngine::Memory {
+                output::warn(
+                    "the engine is memory: a node that ends takes its shards with it until `dev` starts anew",
+                );
+            }
             let program = match args.in_process {
                 true => None,
                 false => Some(args.program.choose(plan.dev_command.as_deref(), &manifest)?),

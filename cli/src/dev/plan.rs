@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use greenroom::config::{NodeArgs, StorageEngine};
 use greenroom_core::ShardCount;
-use greenroom_crds::ActorCluster;
-use greenroom_crds::manifest;
+use greenroom_crds::{ActorCluster, manifest};
+use serde::Serialize;
 
 use super::child::Child;
 use super::problems;
@@ -41,18 +41,26 @@ impl Plan {
                 .hint("give the path of a YAML file with an ActorCluster, for example examples/counters/cluster.yaml")
         })?;
         let cluster = manifest::parse(&text).map_err(|problems| problems::failure(path, &text, &problems))?;
-        Ok(Self::of(&cluster))
+        Self::of(&cluster)
     }
 
-    fn of(_cluster: &ActorCluster) -> Self {
-        Self {
-            name: "demo".into(),
-            replicas: 2,
-            shards: ShardCount::new(16).expect("x"),
-            engine: StorageEngine::Sqlite,
-            env: Vec::new(),
-            dev_command: None,
-        }
+    fn of(cluster: &ActorCluster) -> Result<Self> {
+        let (metadata, spec) = (&cluster.metadata, &cluster.spec);
+        let annotations = metadata.annotations.as_ref();
+        // The schema lets neither pass; this only keeps a gap in it from becoming a panic.
+        let incomplete = || Failure::new("the ActorCluster has no name or no shards");
+        Ok(Self {
+            name: metadata.name.clone().ok_or_else(incomplete)?,
+            replicas: spec.replicas,
+            shards: ShardCount::new(spec.shards).ok_or_else(incomplete)?,
+            engine: engine(&spec.storage.engine)?,
+            env: spec
+                .env
+                .iter()
+                .filter_map(|v| literal(&v.name, v.value.as_deref(), v.value_from.is_some()))
+                .collect(),
+            dev_command: annotations.and_then(|annotations| annotations.get(ANNOTATION)).cloned(),
+        })
     }
 
     /// The names of the nodes, in order.
@@ -131,6 +139,24 @@ impl Plan {
     }
 }
 
+/// The engine of a node by the name that it has in the YAML. The schema knows more names than this version has engines.
+fn engine(name: &impl Serialize) -> Result<StorageEngine> {
+    let name = serde_json::to_value(name).or_fail("cannot read storage.engine")?;
+    serde_json::from_value(name.clone()).map_err(|_| {
+        Failure::new(format!("nodes of this version have no engine {name}"))
+            .hint("set storage.engine to sqlite or memory")
+    })
+}
+
+/// A variable whose value stands in the YAML. One that comes from a pod's surroundings is left out with a warning.
+fn literal(name: &str, value: Option<&str>, from_elsewhere: bool) -> Option<(String, String)> {
+    if from_elsewhere {
+        output::warn(format_args!("env {name} has no value here: valueFrom needs a pod; it is left out"));
+        return None;
+    }
+    Some((name.to_owned(), value.unwrap_or_default().to_owned()))
+}
+
 /// Where a node's output goes.
 pub(crate) fn log_file(cluster_dir: &Path, node: &str) -> PathBuf {
     cluster_dir.join(format!("{node}.log"))
@@ -152,6 +178,49 @@ mod tests {
                 dev_command: None,
             }
         }
+    }
+
+    #[test]
+    fn the_yaml_of_a_cluster_becomes_a_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cluster.yaml");
+        let yaml = "
+            apiVersion: greenroom.dev/v1alpha1
+            kind: ActorCluster
+            metadata:
+              name: demo
+              annotations: {greenroom.dev/dev-command: ./my-node --fast}
+            spec:
+              replicas: 2
+              shards: 64
+              storage: {engine: memory}
+              env:
+              - {name: COLOUR, value: red}
+              - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+        ";
+        std::fs::write(&path, yaml).unwrap();
+        let expected = Plan {
+            engine: StorageEngine::Memory,
+            env: vec![("COLOUR".into(), "red".into())],
+            dev_command: Some("./my-node --fast".into()),
+            ..Plan::for_test(2, 64)
+        };
+        assert_eq!(Plan::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_yaml_that_is_wrong_or_missing_is_refused_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cluster.yaml");
+        let missing = Plan::read(&path).unwrap_err().to_string();
+        assert!(missing.contains("cannot read") && missing.contains("hint:"), "{missing}");
+        std::fs::write(
+            &path,
+            "apiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\nspec:\n  replicas: three\n",
+        )
+        .unwrap();
+        let wrong = Plan::read(&path).unwrap_err().to_string();
+        assert!(wrong.contains("cluster.yaml:4:") && wrong.contains("replicas"), "{wrong}");
     }
 
     #[test]
