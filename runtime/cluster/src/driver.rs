@@ -21,13 +21,13 @@ use futures_util::StreamExt;
 use greenroom_core::engine::Engine;
 use greenroom_core::env::SharedEnv;
 use greenroom_core::journal::Journal;
-use greenroom_core::map::NodeRun;
+use greenroom_core::map::{NodeRun, Page};
 use greenroom_core::retry::Backoff;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::ClusterError;
-use crate::coordination::{Coordination, Peer};
+use crate::coordination::{Coordination, Peer, Versioned};
 use crate::map::{ShardMap, View};
 use crate::observed::{Observed, Watcher};
 use crate::owner::Event;
@@ -238,13 +238,21 @@ impl Node {
         let mut pages =
             futures_util::stream::select_all(pages.map(|page| self.config.coordination.watch(page)));
         while let Some(page) = pages.next().await {
-            let (found, asked) = (page.content.shards, self.config.shards.count());
-            if found != asked {
-                self.fail(ClusterError::OtherShardCount { found: found.get(), asked: asked.get() });
+            if let Err(error) = self.learn(page) {
+                self.fail(error);
                 return;
             }
-            self.map.apply(page);
         }
+    }
+
+    /// Takes a page into the map, if it is of this map at all.
+    fn learn(&self, page: Versioned<Page>) -> Result<(), ClusterError> {
+        let (found, asked) = (page.content.shards, self.config.shards.count());
+        if found != asked {
+            return Err(ClusterError::OtherShardCount { found: found.get(), asked: asked.get() });
+        }
+        self.map.apply(page);
+        Ok(())
     }
 
     async fn pause(&self, backoff: &mut Backoff) {

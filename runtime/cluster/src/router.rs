@@ -193,7 +193,7 @@ impl Routing {
         match timeout_at(deadline, answer).await {
             Ok(Ok(MeshReply::Reply(outcome))) => here(outcome).map(MeshReply::Reply),
             Ok(Ok(moved @ MeshReply::Moved { .. })) => Ok(moved),
-            Ok(Err(NetworkError::NotSent(why))) => Err(unavailable(format!("{to} cannot be reached: {why}"))),
+            Ok(Err(NetworkError::NotSent(why))) => Err(unavailable(why)),
             Ok(Err(NetworkError::Lost(why))) => {
                 Err(NoAnswer { left: true, ..unavailable(format!("{to} did not answer: {why}")) })
             }

@@ -151,16 +151,20 @@ impl<M: Method> Prepared<M> {
         if let Some(turn) = turn {
             turn.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
         }
-        let (context, arguments) = match transport.engine() {
+        let (context, arguments, begun) = match transport.engine() {
             Some(engine) => match engine.call_local::<M>(&target, context, arguments).await {
                 Local::Done(outcome) => return outcome,
-                Local::Elsewhere(context, arguments) => (context, encode::<M>(&arguments)?),
-                Local::Moved(context, arguments) => (context, arguments),
+                Local::Elsewhere(context, arguments) => (context, encode::<M>(&arguments)?, false),
+                Local::Moved(context, arguments) => (context, arguments, true),
             },
-            None => (context, encode::<M>(&arguments)?),
+            None => (context, encode::<M>(&arguments)?, false),
         };
         let call = WireCall { target, method: Arc::from(M::NAME), arguments, context };
-        let reply = transport.call(call).await.map_err(CallError::typed)?;
+        let reply = transport.call(call).await.map_err(|error| match error {
+            // The transport speaks of its own attempts; the one made here may have been committed.
+            CallError::Timeout { committed: Some(false) } if begun => CallError::Timeout { committed: None },
+            error => error.typed(),
+        })?;
         Ok(reply.decode("the reply")?)
     }
 }

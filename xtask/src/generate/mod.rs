@@ -49,6 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             outputs.apply(root, change)?;
         }
     }
+    if !args.check {
+        write_reference_pages(root)?;
+    }
     if changes.is_empty() {
         println!("{} generated files are fresh", outputs.files.len());
     } else if args.check {
@@ -56,6 +59,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Pages that are made from the definitions of a crate are made by a test of that crate, which also fails when they are
+/// stale: so this program, which makes source code, needs none of it to compile.
+fn write_reference_pages(root: &Path) -> Result<()> {
+    for arguments in [["greenroom", "--test", "reference"], ["greenroom-cli", "--lib", "reference"]] {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo
+            .args(["test", "--quiet", "--package"])
+            .args(arguments)
+            .env("UPDATE_DOCS", "1")
+            .current_dir(root);
+        let status = cargo.status().context("cannot run cargo")?;
+        anyhow::ensure!(status.success(), "cannot write the reference pages of {}", arguments[0]);
+    }
+    Ok(())
 }
 
 /// The generated files that differ from what their generators say now.

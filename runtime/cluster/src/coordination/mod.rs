@@ -1,8 +1,8 @@
 //! The only thing a cluster needs from outside: a compare-and-set register with a watch, and who is present.
 //!
-//! What is promised, and nothing more (assumption A1 of the protocol): writes to one page are linearizable by their
-//! version. A read or a watch may show an old page, an answer may be lost, a write may land long after its sender gave
-//! up, and all of it may be down. Presence is a hint for speed; no safety rests on it.
+//! What is promised, and nothing more (assumption A1 of the protocol): writes to one page, and reads, are linearizable.
+//! A watch may show an old page, an answer may be lost, a write may land long after its sender gave up, and all of it
+//! may be down. Presence is a hint for speed; no safety rests on it.
 //!
 //! Back ends: [`Embedded`] in this process, [`Remote`] over gRPC (served by [`serve`]), Kubernetes in a crate of its
 //! own, and the simulation's with faults. One suite checks them all (`tests/coordination.rs`).
@@ -85,8 +85,8 @@ pub enum WriteError {
 
 /// The compare-and-set register with a watch, and who is present.
 pub trait Coordination: Send + Sync + 'static {
-    /// The page as it is. A back end reads through to the register, past its caches; no safety rests on that, but the
-    /// refusal of a start is confirmed this way.
+    /// The page as it is now. A back end reads through to the register, past all caches: whether a volume that was set
+    /// back is recognised when its node starts rests on that.
     fn read(&self, page: u16) -> BoxFuture<'static, Result<Versioned<Page>, ReadError>>;
 
     /// Writes the page if its version is still `base`. Dropping the future leaves the outcome unknown.

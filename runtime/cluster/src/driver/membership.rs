@@ -9,7 +9,7 @@ use greenroom_core::retry::Backoff;
 use super::writes::Settled;
 use super::{Node, Phase};
 use crate::ClusterError;
-use crate::coordination::{Version, Versioned};
+use crate::coordination::Versioned;
 use crate::coordinator::PageWrite;
 use crate::registration::{Start, register};
 
@@ -35,16 +35,10 @@ impl Node {
             incarnation: self.config.run.incarnation,
         };
         let mut start = Start { me, store_has_data: self.config.store_has_data, may_be_registered: false };
+        self.read_page0().await?;
         loop {
-            let page0 = self.page0().await;
-            let content = match register(&page0.content, &start) {
-                Ok(None) => return Ok(()),
-                Ok(Some(content)) => content,
-                Err(refused) => match self.newer_page0(page0.version).await {
-                    true => continue,
-                    false => return Err(refused.into()),
-                },
-            };
+            let page0 = self.page0();
+            let Some(content) = register(&page0.content, &start)? else { return Ok(()) };
             match self.settle(PageWrite { base: page0.version, content }).await {
                 Settled::Written => return Ok(()),
                 Settled::Superseded { maybe_ours } => start.may_be_registered |= maybe_ours,
@@ -52,22 +46,20 @@ impl Node {
         }
     }
 
-    async fn page0(&self) -> Versioned<Page> {
-        let view = self.map.watch().wait_for(|view| view.page(0).is_some()).await;
-        view.page(0).expect("it was waited for").clone()
-    }
-
-    /// A watch may show an old page, and a start is not refused because of that: true if the register has a newer one.
-    async fn newer_page0(&self, than: Version) -> bool {
+    /// Begins with page 0 as it is, whatever the watch shows: the watch's page may be so old that it does not know the
+    /// store yet. Or it does not know an earlier run with this incarnation, of which a volume that was set back knows
+    /// nothing either; if a registration by such a page then got no answer, that run's entry would look like its own.
+    async fn read_page0(&self) -> Result<(), ClusterError> {
         let mut backoff = Backoff::default();
         loop {
             match self.config.coordination.read(0).await {
-                Ok(page) => {
-                    self.map.apply(page);
-                    return self.map.view().version(0) > than;
-                }
+                Ok(page) => return self.learn(page),
                 Err(_) => self.pause(&mut backoff).await,
             }
         }
+    }
+
+    fn page0(&self) -> Versioned<Page> {
+        self.map.view().page(0).expect("registration begins with reading it").clone()
     }
 }
