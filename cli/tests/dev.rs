@@ -173,3 +173,27 @@ fn wrong_calls_say_what_to_do() {
     }
     dev.interrupt();
 }
+
+#[test]
+fn a_wrong_yaml_is_refused_with_line_field_and_remedy() {
+    let directory = Directory::new();
+    let wrong = MANIFEST.replace("shards: 16", "shard: 16");
+    std::fs::write(directory.path().join("wrong.yaml"), wrong).unwrap();
+    let error = directory.stderr(&["dev", "wrong.yaml"]);
+    for part in ["wrong.yaml:7:3", "7 |   shard: 16", "spec.shard", "`shards`"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_changed_number_of_nodes_is_refused_with_the_way_out() {
+    let directory = Directory::new();
+    directory.start().interrupt();
+    let changed = MANIFEST.replace("replicas: 2", "replicas: 3");
+    std::fs::write(directory.path().join("changed.yaml"), changed).unwrap();
+    let error = directory.stderr(&["dev", "changed.yaml"]);
+    for part in ["created with replicas: 2", "replicas: 3", "set replicas back to 2", "rm -r .greenroom/demo"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -20,7 +20,8 @@ pub(crate) async fn open(cluster_dir: &Path, plan: &Plan) -> Result<Embedded> {
     }
     let register = match Embedded::directory(&cluster_dir.join("coordination"), plan.shards) {
         Err(ClusterError::OtherShardCount { found, asked }) => {
-            return Err(does_not_fit(cluster_dir, "shards", found.into(), asked.into()));
+            let why = "the number of shards is fixed when a cluster is created";
+            return Err(does_not_fit(cluster_dir, ("shards", why), found.into(), asked.into()));
         }
         opened => opened.or_fail("cannot open the shard map")?,
     };
@@ -34,17 +35,18 @@ fn fits(first: &Page, cluster_dir: &Path, plan: &Plan) -> Result {
     let (members, replicas) = (first.members.len(), usize::from(plan.replicas));
     let assigned = !first.entries.is_empty();
     if members > replicas || (assigned && members != replicas) {
-        return Err(does_not_fit(cluster_dir, "replicas", members, replicas));
+        let why = "shards cannot be moved between nodes yet";
+        return Err(does_not_fit(cluster_dir, ("replicas", why), members, replicas));
     }
     Ok(())
 }
 
-fn does_not_fit(cluster_dir: &Path, field: &str, found: usize, asked: usize) -> Failure {
+fn does_not_fit(cluster_dir: &Path, (field, why): (&str, &str), found: usize, asked: usize) -> Failure {
     let dir = cluster_dir.display();
     Failure::new(format!(
         "the cluster in {dir} was created with {field}: {found}, and the YAML says {field}: {asked}"
     ))
-    .hint(format!("set {field} back to {found}: shards cannot be moved between nodes yet"))
+    .hint(format!("set {field} back to {found}: {why}"))
     .hint(format!("or delete its state and begin anew: rm -r {dir}"))
 }
 
@@ -95,7 +97,7 @@ mod tests {
         ");
         insta::assert_snapshot!(shown(refusal(dir.path(), 3, 8).await), @r"
         error: the cluster in DIR was created with shards: 4, and the YAML says shards: 8
-        hint: set shards back to 4: shards cannot be moved between nodes yet
+        hint: set shards back to 4: the number of shards is fixed when a cluster is created
         hint: or delete its state and begin anew: rm -r DIR
         ");
         assert!(refusal(dir.path(), 4, 4).await.contains("replicas: 3, and the YAML says replicas: 4"));
