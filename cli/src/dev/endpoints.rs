@@ -119,12 +119,19 @@ impl Endpoints {
     }
 }
 
-/// True if there is such a process, whoever owns it.
+/// True if there is such a process, whoever owns it, and it has not ended.
 pub(crate) fn process_is_alive(pid: u32) -> bool {
     use rustix::io::Errno;
     use rustix::process::{Pid, test_kill_process};
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
-    !matches!(test_kill_process(pid), Err(Errno::SRCH))
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    !matches!(test_kill_process(id), Err(Errno::SRCH)) && !is_zombie(pid)
+}
+
+/// A process that has ended keeps its id until its parent asks how, which may be never. Linux tells the state behind the
+/// name, which is in parentheses and may itself hold some.
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]
@@ -174,6 +181,19 @@ pub(crate) mod tests {
         let pid = dead_pid();
         demo(pid).write(dir.path()).unwrap();
         assert_eq!(Endpoints::find(dir.path()).unwrap(), Found::Stale { pid });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_has_ended_is_not_alive_even_before_its_parent_has_asked() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(process_is_alive(child.id()));
+        drop(child.stdin.take());
+        waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        assert!(!process_is_alive(child.id()));
+        child.wait().unwrap();
     }
 
     #[test]
