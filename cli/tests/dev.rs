@@ -1,5 +1,8 @@
 //! `greenroom dev` as a user runs it: the real program, real nodes, and the other commands from a second terminal.
 
+// The helpers of a test are test code too, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
