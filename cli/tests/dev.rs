@@ -1,7 +1,6 @@
 //! `greenroom dev` as a user runs it: the real program, real nodes, and the other commands from a second terminal.
 
-// The helpers of a test are test code too, which clippy does not see.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
