@@ -7,8 +7,8 @@
 //! A rule's message says what is wrong and, behind `; `, what to do. An API server shows it whole; [`manifest`] shows
 //! the second half as the remedy.
 
-// KubeSchema repeats each struct, its `pub` included, inside a function.
-#![allow(unreachable_pub)]
+// KubeSchema repeats each struct, its `pub` included, inside a function; printed columns may well have the same type.
+#![allow(unreachable_pub, clippy::duplicated_attributes)]
 
 mod actor_cluster;
 mod definition;

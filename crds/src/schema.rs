@@ -7,8 +7,6 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{AddNullable, transform_subschemas};
 use serde_json::Value;
 
-use crate::ActorCluster;
-
 /// The pattern that the generators of Kubernetes use.
 const QUANTITY: &str = concat!(
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))",
@@ -25,9 +23,9 @@ pub(crate) fn quantities(schema: &mut Schema) {
     transform_subschemas(&mut quantities, schema);
 }
 
-/// The schema of `ActorCluster`, as it stands in the definition.
-pub(crate) fn actor_cluster() -> Value {
-    let version = ActorCluster::crd().spec.versions.into_iter().next().expect("the derive makes one version");
+/// The schema of a resource, as it stands in its definition.
+pub(crate) fn of<K: CustomResourceExt>() -> Value {
+    let version = K::crd().spec.versions.into_iter().next().expect("the derive makes one version");
     let schema =
         version.schema.and_then(|schema| schema.open_api_v3_schema).expect("the derive makes a schema");
     serde_json::to_value(schema).expect("a schema is plain data")

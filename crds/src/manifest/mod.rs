@@ -85,7 +85,9 @@ fn no_cluster(documents: &[Node]) -> Problem {
                 only.place_of("kind"),
                 "kind",
                 format!("is `{kind}`, not `ActorCluster`"),
-                remedy::similar(kind, ["ActorCluster"]).unwrap_or_else(|| begin.to_owned()),
+                remedy::nearest(kind, ["ActorCluster"])
+                    .map(remedy::did_you_mean)
+                    .unwrap_or_else(|| begin.to_owned()),
             ),
             None => Problem::at(only.place, "kind", "is missing", begin),
         },
@@ -109,3 +111,6 @@ fn broken_rule(document: &Node, error: ValidationError) -> Problem {
     };
     Problem::at(document.place_of(field), field, message, remedy)
 }
+
+#[cfg(test)]
+mod tests;

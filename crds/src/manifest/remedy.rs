@@ -7,15 +7,19 @@ use super::source::Content;
 /// From how similar two words are on (1 is the same), one is taken for a slip of the other.
 const SIMILAR: f64 = 0.84;
 
-/// "did you mean", if one of the words is near.
-pub(super) fn similar<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// The word that was probably meant, if one is near.
+pub(super) fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let nearness = |other: &str| strsim::jaro_winkler(&word.to_lowercase(), &other.to_lowercase());
     words
         .into_iter()
         .map(|other| (nearness(other), other))
         .filter(|(nearness, _)| *nearness >= SIMILAR)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, other)| format!("did you mean `{other}`?"))
+        .map(|(_, other)| other)
+}
+
+pub(super) fn did_you_mean(word: &str) -> String {
+    format!("did you mean `{word}`?")
 }
 
 /// Where else in the spec a field of this name belongs: a slip of indentation.
@@ -48,8 +52,8 @@ pub(super) fn known_fields(properties: &Map<String, Value>) -> String {
 
 /// The values that there are.
 pub(super) fn one_of(text: &str, names: &[&str]) -> String {
-    match (similar(text, names.iter().copied()), names) {
-        (Some(similar), _) => similar,
+    match (nearest(text, names.iter().copied()), names) {
+        (Some(nearest), _) => did_you_mean(nearest),
         (None, [only]) => format!("write `{only}`"),
         (None, _) => format!("use one of {}", names.join(", ")),
     }
@@ -57,7 +61,8 @@ pub(super) fn one_of(text: &str, names: &[&str]) -> String {
 
 /// What to add for a missing field.
 pub(super) fn add(name: &str, schema: &Value) -> String {
-    match (schema["enum"][0].as_str(), schema["type"].as_str()) {
+    let least = schema["minimum"].as_f64().map(|least| least.to_string());
+    match (schema["enum"][0].as_str().or(least.as_deref()), schema["type"].as_str()) {
         (Some(value), _) => format!("add `{name}: {value}`"),
         (None, Some("object")) => format!("add `{name}:` with its fields below it, indented"),
         _ => format!("add `{name}: ` and a value"),
@@ -74,7 +79,17 @@ pub(super) fn write_a(wanted: &str, schema: &Value) -> String {
         ("boolean", _) => "write true or false".to_owned(),
         ("number or string", _) => "write a quantity, for example 500m or 2Gi".to_owned(),
         (_, Some(example)) => format!("write a whole number, for example {example}"),
-        _ => "write a whole number".to_owned(),
+        _ => format!("write a whole number, {}", range(schema)),
+    }
+}
+
+/// The bounds of a number in words.
+pub(super) fn range(schema: &Value) -> String {
+    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        (Some(least), Some(most)) => format!("{least} to {most}"),
+        (Some(least), None) => format!("{least} or more"),
+        (None, Some(most)) => format!("{most} or less"),
+        (None, None) => "such as 1".to_owned(),
     }
 }
 

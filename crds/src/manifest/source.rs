@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::Problem;
 
@@ -59,12 +59,9 @@ pub(super) fn read(yaml: &str) -> Result<Vec<Node>, Problem> {
     Ok(documents.into_iter().map(|document| Node::of(document, Place::START)).collect())
 }
 
-/// The parser's message without the place and the excerpt that it appends.
+/// The parser's message for people who see only their YAML, without the place, which a problem has anyway.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let end = first.find(" at line ").unwrap_or(first.len());
-    format!("is no valid YAML: {}", first[..end].trim_end_matches([',', ':']))
+    format!("is no valid YAML: {}", UserMessageFormatter.format_message(error.without_snippet()))
 }
 
 impl Node {

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::Problem;
 use super::remedy::{self, write_a};
 use super::source::{Content, Entry, Node};
-use crate::schema;
+use crate::{ActorCluster, schema};
 
 /// The definition's schema with what an API server adds to it: apiVersion, kind and the fields of the metadata.
 pub(super) fn whole_schema() -> Value {
-    let mut schema = schema::actor_cluster();
+    let mut schema = schema::of::<ActorCluster>();
     let mut metadata = schema::metadata();
     metadata["required"] = json!(["name"]);
     schema["properties"]["metadata"] = metadata;
@@ -67,19 +67,20 @@ impl Walk<'_> {
     fn object(&mut self, node: &Node, entries: &[Entry], schema: &Value, path: &str) {
         let properties = schema["properties"].as_object();
         let others = schema.get("additionalProperties");
+        let mut meant = Vec::new();
         for entry in entries {
             let field = join(path, &entry.key);
             match properties.and_then(|properties| properties.get(&entry.key)).or(others) {
                 Some(schema) => self.node(&entry.value, schema, &field),
                 None => {
                     if let Some(properties) = properties {
-                        self.unknown(entry, properties, &field);
+                        meant.extend(self.unknown(entry, properties, &field));
                     }
                 }
             }
         }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if node.entry(name).is_none() {
+            if node.entry(name).is_none() && !meant.contains(&name) {
                 let remedy = remedy::add(name, &schema["properties"][name]);
                 self.wrong(node, &join(path, name), "is missing", remedy);
             }
@@ -91,11 +92,20 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&mut self, entry: &Entry, siblings: &Map<String, Value>, field: &str) {
-        let remedy = remedy::similar(&entry.key, siblings.keys().map(String::as_str))
+    /// Returns the field that was probably meant, which is then not missing.
+    fn unknown<'s>(
+        &mut self,
+        entry: &Entry,
+        siblings: &'s Map<String, Value>,
+        field: &str,
+    ) -> Option<&'s str> {
+        let meant = remedy::nearest(&entry.key, siblings.keys().map(String::as_str));
+        let remedy = meant
+            .map(remedy::did_you_mean)
             .or_else(|| remedy::elsewhere(&entry.key, self.root))
             .unwrap_or_else(|| remedy::known_fields(siblings));
         self.problems.push(Problem::at(entry.place, field, "is no field that exists here", remedy));
+        meant
     }
 
     fn list(&mut self, items: &[Node], schema: &Value, path: &str) {
@@ -155,11 +165,7 @@ impl Walk<'_> {
 
     fn number(&mut self, node: &Node, number: f64, schema: &Value, path: &str) {
         let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
-        let remedy = || match (least, most) {
-            (Some(least), Some(most)) => format!("give a number from {least} to {most}"),
-            (Some(least), None) => format!("give {least} or more"),
-            (_, most) => format!("give {} or less", most.unwrap_or(f64::INFINITY)),
-        };
+        let remedy = || format!("give a number in the range {}", remedy::range(schema));
         if least.is_some_and(|least| number < least) {
             self.wrong(node, path, format!("is too small: {number}"), remedy());
         } else if most.is_some_and(|most| number > most) {
