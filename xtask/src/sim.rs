@@ -8,22 +8,15 @@ use crate::workspace;
 
 /// Simulate the runtime with faults; a seed that fails replays exactly.
 #[derive(clap::Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// How many seeds to run.
-    #[arg(long, value_name = "N")]
-    seeds: Option<u64>,
-    /// The first seed, or the only one when `--seeds` is not given.
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
+    /// What goes to the simulation, e.g. `--seeds 1000 --from 5000` or `--seed 7 --trace`; `--help` lists it all.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut command = workspace::cargo();
-    command.args(["run", "--release", "--package", "greenroom-sim", "--"]);
-    for (flag, value) in [("--seeds", args.seeds), ("--seed", args.seed)] {
-        if let Some(value) = value {
-            command.args([flag, &value.to_string()]);
-        }
-    }
+    command.args(["run", "--release", "--package", "greenroom-sim", "--"]).args(&args.arguments);
     workspace::run(&mut command)
 }

@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use greenroom_cluster::{ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards};
+use greenroom_cluster::registration::Refused;
+use greenroom_cluster::{
+    ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards,
+};
 use greenroom_core::engine::Engine;
 use greenroom_core::env::SharedEnv;
 use greenroom_core::map::NodeRun;
@@ -37,6 +41,8 @@ struct Node {
     running: Mutex<Option<Running>>,
     /// Runs that a planted mistake keeps alive.
     zombies: Mutex<Vec<Running>>,
+    /// An operator has to look after it.
+    given_up: AtomicBool,
 }
 
 /// One run of a node. A cheap clone.
@@ -55,6 +61,7 @@ impl Cluster {
             disk: Disk::format(world, number),
             running: Mutex::default(),
             zombies: Mutex::default(),
+            given_up: AtomicBool::new(false),
         };
         Arc::new(Self {
             world: world.clone(),
@@ -84,7 +91,7 @@ impl Cluster {
     /// Starts the node if it does not run.
     pub(crate) fn start(self: &Arc<Self>, number: usize) {
         let node = &self.nodes[number];
-        if node.running.lock().is_some() {
+        if node.running.lock().is_some() || node.given_up.load(Ordering::Relaxed) {
             return;
         }
         let (run, store_has_data) = node.disk.open();
@@ -166,12 +173,18 @@ impl Cluster {
         });
     }
 
-    /// The node has said that it cannot take part. As a supervisor would, start it again after a while.
+    /// The node has said that it cannot take part. A refusal because of an old page passes with the next start. A volume
+    /// that was set back stays refused: each start raises its incarnation, so enough of them would make it look new.
     fn cannot_go_on(self: &Arc<Self>, number: usize, error: &ClusterError) {
         self.world.trace.add(format!("node {number} cannot go on: {error}"));
         self.world.stats.lock().refused += 1;
         self.world.checker.node_failed(error);
-        self.crash_and_restart(number);
+        if matches!(error, ClusterError::Refused(Refused::OldIncarnation { .. })) {
+            self.nodes[number].given_up.store(true, Ordering::Relaxed);
+            self.crash(number);
+        } else {
+            self.crash_and_restart(number);
+        }
     }
 
     /// Stops the node as SIGTERM does, and starts it again after a while.

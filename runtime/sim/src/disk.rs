@@ -42,6 +42,10 @@ struct State {
     /// What each run has appended and not synced yet.
     tails: BTreeMap<Incarnation, VecDeque<Record>>,
     slow: bool,
+    /// Incarnation and length of the log at each start, for the planted mistake of a volume that is set back.
+    starts: Vec<(Incarnation, usize)>,
+    /// What every start finds, once that mistake has happened.
+    copy: Option<(Incarnation, usize)>,
 }
 
 impl Disk {
@@ -54,12 +58,31 @@ impl Disk {
     /// Raises the incarnation durably. Says whether the store holds records.
     pub(crate) fn open(&self) -> (NodeRun, bool) {
         let mut state = self.state.lock();
+        if self.world.has(Mutation::VolumeSetBack) {
+            self.set_back(&mut state);
+        }
         if state.incarnation.0 == 0 || !self.world.has(Mutation::SameIncarnation) {
             state.incarnation.0 += 1;
         }
         let run = NodeRun { store: self.store, incarnation: state.incarnation };
         state.tails.insert(run.incarnation, VecDeque::new());
+        let start = (run.incarnation, state.log.len());
+        state.starts.push(start);
         (run, !state.log.is_empty())
+    }
+
+    /// Makes the volume the copy that it began an earlier start with than that of the last run that wrote: a copy made
+    /// during that run cannot be told from the volume itself.
+    fn set_back(&self, state: &mut State) {
+        let writer = state.log.last().map_or(Incarnation(0), |(writer, _)| writer.incarnation);
+        let earlier = state.starts.partition_point(|(incarnation, _)| *incarnation < writer);
+        if state.copy.is_none() && earlier > 0 && self.world.fault(0.3) {
+            state.copy = Some(state.starts[self.world.draw(|random| random.usize(..earlier))]);
+        }
+        if let Some((incarnation, length)) = state.copy {
+            state.incarnation = incarnation;
+            state.log.truncate(length);
+        }
     }
 
     /// The journal of a run, with its thread.
@@ -96,7 +119,9 @@ impl Disk {
             state.log.truncate(synced - synced.min(3));
         }
         if kept + lost > 0 {
-            self.world.trace.add(format!("disk {}: {kept} unsynced records kept, {lost} lost", self.number()));
+            self.world
+                .trace
+                .add(format!("disk {}: {kept} unsynced records kept, {lost} lost", self.number()));
         }
     }
 
@@ -125,7 +150,9 @@ impl Disk {
             let durable = last_of_each_shard(&records);
             self.become_durable(run, records);
             if self.world.fault(self.world.settings.disk.crash_before_notice) {
-                self.world.trace.add(format!("disk {}: crash after a sync, before its notice", self.number()));
+                self.world
+                    .trace
+                    .add(format!("disk {}: crash after a sync, before its notice", self.number()));
                 crash();
                 return;
             }

@@ -1,9 +1,9 @@
 //! Runs the tasks of all simulated nodes on one thread, in an order that only the seed decides.
 //!
-//! tokio gives time, channels and timers, but its scheduler cannot be used as it is: a `tokio::sync::watch` wakes its
-//! receivers in an order drawn from a generator that cannot be seeded. Here a woken task only becomes *ready*, and
-//! which of the ready tasks is polled next is drawn from the seed. So the order of wake-ups has no effect, one seed is
-//! one history, and other seeds try other orders.
+//! tokio gives time, channels and timers. Its scheduler would always run tasks in the order in which they were woken,
+//! and that order is not even the same each time (`tokio::sync::watch` draws it from a generator that cannot be seeded).
+//! Here a woken task only becomes *ready*, and which of the ready tasks is polled next is drawn from the seed. So the
+//! order of wake-ups has no effect, one seed is one history, and other seeds try other orders.
 //!
 //! A task belongs to the world or to one run of a node. A run can be *paused* (its ready tasks are not polled, as after
 //! SIGSTOP) and *killed* (all its tasks are dropped at once, between two polls, as by SIGKILL).

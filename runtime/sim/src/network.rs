@@ -133,6 +133,9 @@ async fn delay(world: &World) {
 async fn lost(world: &World, what: &str) -> NetworkError {
     world.stats.lock().lost += 1;
     world.sleep(50..2_000).await;
+    if world.has(Mutation::LostCountsAsNotSent) {
+        return NetworkError::NotSent(format!("{what} was lost"));
+    }
     NetworkError::Lost(format!("{what} was lost"))
 }
 

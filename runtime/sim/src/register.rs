@@ -1,6 +1,6 @@
 //! The simulated compare-and-set register, with the faults that assumption A1 allows: requests and answers are lost or
-//! late, a write may land long after its sender gave up, reads and watches show old pages (but no watch goes back), it
-//! may be away for a while, and presence lags behind.
+//! late, a write may land long after its sender gave up, watches show old pages (but none goes back), it may be away for
+//! a while, and presence lags behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +56,11 @@ impl Register {
         self.0.changed.notify_waiters();
     }
 
+    /// How many writes there have been.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.pages.iter().map(|page| page.lock().len()).sum()
+    }
+
     /// What a coordinator without a reason does: gives some shards to their own owners again, at the next epoch. The
     /// protocol holds whoever writes such entries, as long as the write is a compare-and-set.
     pub(crate) fn replace_for_no_reason(&self) {
@@ -68,7 +73,9 @@ impl Register {
             if !self.0.world.chance(0.3) {
                 continue;
             }
-            let Some(owner) = members.iter().find(|member| member.store == entry.owner.store) else { continue };
+            let Some(owner) = members.iter().find(|member| member.store == entry.owner.store) else {
+                continue;
+            };
             entry.prev = Some(entry.owner.store);
             entry.owner = NodeRun { store: owner.store, incarnation: owner.incarnation };
             entry.epoch = entry.epoch.next();
@@ -100,10 +107,9 @@ impl Inner {
         let replaced = replaced.filter(|(old, new)| new.epoch > old.epoch).count();
         self.world.stats.lock().replaced += replaced as u64;
         let next = Versioned { version: Version(current.version.0 + 1), content };
-        self.world.trace.add(format!(
-            "register: page {page} version {} ({replaced} owners replaced)",
-            next.version.0
-        ));
+        self.world
+            .trace
+            .add(format!("register: page {page} version {} ({replaced} owners replaced)", next.version.0));
         versions.push(next.clone());
         drop(versions);
         self.changed.notify_waiters();
@@ -122,7 +128,12 @@ impl Inner {
     }
 
     /// Carries a write out, sooner or later, or never. The answer comes back if neither was lost.
-    async fn carry_out(&self, page: u16, base: Version, content: Page) -> Option<Result<Versioned<Page>, WriteError>> {
+    async fn carry_out(
+        &self,
+        page: u16,
+        base: Version,
+        content: Page,
+    ) -> Option<Result<Versioned<Page>, WriteError>> {
         self.delay().await;
         let faults = &self.world.settings.register;
         if self.is_away() || self.world.fault(faults.lose) {
@@ -147,10 +158,9 @@ impl Coordination for Register {
             if register.is_away() {
                 return Err(ReadError::Unavailable("an outage".into()));
             }
-            let stale = register.world.fault(register.world.settings.register.stale_read);
-            let versions = register.pages[usize::from(page)].lock();
-            let back = if stale { register.world.draw(|random| random.usize(..versions.len().min(4))) } else { 0 };
-            Ok(versions[versions.len() - 1 - back].clone())
+            let page = register.current(page);
+            register.delay().await;
+            Ok(page)
         }
         .boxed()
     }

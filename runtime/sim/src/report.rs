@@ -33,7 +33,7 @@ macro_rules! stats {
         impl Stats {
             /// Name, value and meaning of every count, in the order of the table.
             pub fn rows(&self) -> Vec<(&'static str, u64, &'static str)> {
-                vec![$((stringify!($name), self.$name, concat!($($doc),+).trim_ascii())),+]
+                vec![$((stringify!($name), self.$name, concat!($($doc),+).trim())),+]
             }
         }
 
@@ -69,11 +69,11 @@ stats! {
     lost,
     /// Starts of nodes, the first ones included.
     starts,
-    /// Crashes of nodes, by the schedule or after a sync; also the ends of drained and refused runs.
+    /// Ends of runs: crashes by the schedule or after a sync, and the ends of drained and refused ones.
     crashes,
     /// Planned stops.
     drains,
-    /// Starts that the cluster refused because of an old page; they were repeated.
+    /// Starts that ended because the node could not take part.
     refused,
     /// Times that a node stood still.
     pauses,

@@ -17,6 +17,10 @@ use crate::{faults, workload};
 
 /// After healing every ledger must be served again within this time.
 const SERVED_AGAIN_WITHIN: Duration = Duration::from_secs(20);
+/// After the last reads everything has come to rest within this time.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// How long an idle cluster is looked at.
+const IDLE: Duration = Duration::from_secs(20);
 /// No history is longer than this, unless something waits for ever.
 const LONGEST: Duration = Duration::from_secs(300);
 /// No history takes more polls than this, unless something goes round in circles.
@@ -106,6 +110,24 @@ async fn judge(cluster: &Arc<Cluster>) {
         }
     }
     world.checker.check_history(&ledgers);
+    if world.chance(0.1) {
+        i6_an_idle_cluster_writes_nothing(cluster).await;
+    }
+}
+
+/// I6: nothing is written to the register while nothing changes.
+///
+/// The tasks of a node wait for changes, and a plan that has been carried out leaves nothing to plan.
+async fn i6_an_idle_cluster_writes_nothing(cluster: &Arc<Cluster>) {
+    // What began before the healing, like the restart of a drained node, ends first.
+    tokio::time::sleep(SETTLED_WITHIN).await;
+    let before = cluster.register.writes();
+    tokio::time::sleep(IDLE).await;
+    let written = cluster.register.writes() - before;
+    if written > 0 {
+        let message = format!("{written} writes within {IDLE:?}");
+        cluster.world.checker.violate("i6_an_idle_cluster_writes_nothing", message);
+    }
 }
 
 async fn end_if_stuck(world: Arc<World>) {

@@ -65,7 +65,6 @@ pub(crate) struct RegisterFaults {
     pub(crate) lose: f64,
     pub(crate) lose_answer: f64,
     pub(crate) late: f64,
-    pub(crate) stale_read: f64,
     pub(crate) delay_ms: u64,
     pub(crate) watch_lag_ms: u64,
 }
@@ -77,8 +76,8 @@ impl Settings {
             nodes: random.usize(3..=5),
             shards: ShardCount::new(shards).expect("at least one shard is drawn"),
             ledgers: random.usize(2..=6),
-            clients: random.usize(2..=5),
-            think_ms: random.u64(20..300),
+            clients: random.usize(3..=8),
+            think_ms: random.u64(5..200),
             trouble: Duration::from_millis(random.u64(4_000..12_000)),
             fault_every_ms: random.u64(150..1_500),
             schedule: Schedule::draw(random),
@@ -98,7 +97,6 @@ impl Settings {
                 lose: sometimes(random, 0.3),
                 lose_answer: sometimes(random, 0.3),
                 late: sometimes(random, 0.2),
-                stale_read: sometimes(random, 0.5),
                 delay_ms: random.u64(1..30),
                 watch_lag_ms: random.u64(1..300),
             },
@@ -145,17 +143,21 @@ pub enum Mutation {
     RegisterForgetsConflicts,
     /// A restart does not raise the incarnation.
     SameIncarnation,
+    /// From some restart on, each start finds the volume as it was long ago.
+    VolumeSetBack,
     /// A node is started again while its earlier run goes on with the same store.
     TwoRunsOnOneStore,
     /// A client repeats an unanswered call with another id.
     RepeatsWithAnotherId,
+    /// The network says that a request never left, although it was carried out.
+    LostCountsAsNotSent,
     /// The network gives the answer of an earlier call of the same method.
     AnswersOfOthers,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
         Self::LoadIsOld,
@@ -163,8 +165,10 @@ impl Mutation {
         Self::TailHasHoles,
         Self::RegisterForgetsConflicts,
         Self::SameIncarnation,
+        Self::VolumeSetBack,
         Self::TwoRunsOnOneStore,
         Self::RepeatsWithAnotherId,
+        Self::LostCountsAsNotSent,
         Self::AnswersOfOthers,
     ];
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, join, join_all, select};
 use greenroom_core::call::{Call, CallContext, Chain};
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::{ActorId, ActorType, AppError, CallError, CallId, ContentType, Payload};
@@ -67,20 +67,26 @@ pub(crate) async fn client(cluster: Arc<Cluster>, number: usize) {
     while calm < 3 {
         calm += usize::from(world.is_healed());
         world.sleep(0..2 * world.settings.think_ms).await;
-        count += 1;
-        let wish = Wish::draw(&world, number as u64 * 1_000_000 + count);
-        ask(&cluster, wish).await;
+        let together = if world.chance(0.15) { world.draw(|random| random.u64(2..8)) } else { 1 };
+        let wishes = (0..together).map(|nth| Wish::draw(&world, number as u64 * 1_000_000 + count + nth));
+        join_all(wishes.map(|wish| ask(&cluster, wish))).await;
+        count += together;
     }
 }
 
 /// Reads a ledger, now that nothing goes wrong any more; `None` if nobody answers within `patience`.
-pub(crate) async fn read_at_last(cluster: &Arc<Cluster>, ledger: &str, patience: Duration) -> Option<Vec<u64>> {
+pub(crate) async fn read_at_last(
+    cluster: &Arc<Cluster>,
+    ledger: &str,
+    patience: Duration,
+) -> Option<Vec<u64>> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         let id = CallId(cluster.world.draw(|random| random.u128(..)));
         let wish =
             Wish { id, ledger: ledger.to_owned(), what: What::Read, content_type: ContentType::Msgpack };
-        if let Answer::Final(Told::List(list)) = attempt(cluster, &wish, Instant::now() + patience / 10).await {
+        if let Answer::Final(Told::List(list)) = attempt(cluster, &wish, Instant::now() + patience / 10).await
+        {
             return Some(list);
         }
         cluster.world.sleep(10..100).await;
@@ -99,17 +105,19 @@ async fn ask(cluster: &Arc<Cluster>, mut wish: Wish) {
     let history = &world.checker.history;
     let call = history.begin(wish.id, &wish.ledger, wish.what.through(), wish.what.value());
     let enough = Instant::now() + world.millis(500..8_000);
+    let asks_once = world.chance(0.25);
     world.stats.lock().calls += 1;
     let told = loop {
         history.attempt(call);
         let until = enough.min(Instant::now() + world.millis(100..3_000));
-        let answer = if world.chance(0.1) {
+        let until = if asks_once { enough } else { until };
+        let answer = if world.chance(0.1) && !asks_once {
             history.attempt(call);
             both(world, join(attempt(cluster, &wish, until), attempt(cluster, &wish, until)).await)
         } else {
             attempt(cluster, &wish, until).await
         };
-        let gives_up = Instant::now() >= enough || world.chance(0.03);
+        let gives_up = asks_once || Instant::now() >= enough || world.chance(0.03);
         match answer {
             Answer::Final(told) => break told,
             Answer::NotDone if gives_up => break Told::NotDone,
@@ -263,9 +271,13 @@ fn failed(what: &What, error: CallError<AppError>) -> Result<Answer, String> {
         (What::Refuse(_), CallError::App(_)) => Ok(Answer::Final(Told::RolledBack)),
         (What::Explode(_), CallError::Panicked(_)) => Ok(Answer::Final(Told::RolledBack)),
         // The inner call failed, and so did the turn.
-        (What::Relay { .. }, CallError::App(error)) if !error.message.starts_with("invalid") => Ok(Answer::Again),
+        (What::Relay { .. }, CallError::App(error)) if !error.message.starts_with("invalid") => {
+            Ok(Answer::Again)
+        }
         (_, CallError::Timeout { committed: Some(false) }) => Ok(Answer::NotDone),
-        (_, CallError::Timeout { .. } | CallError::Unavailable(_) | CallError::Overloaded(_)) => Ok(Answer::Again),
+        (_, CallError::Timeout { .. } | CallError::Unavailable(_) | CallError::Overloaded(_)) => {
+            Ok(Answer::Again)
+        }
         (what, error) => Err(format!("{what:?} was answered with {}: {error}", error.kind())),
     }
 }
@@ -288,7 +300,12 @@ impl Wish {
             _ => What::Read,
         };
         let content_type = if world.chance(0.2) { ContentType::Json } else { ContentType::Msgpack };
-        Self { id: CallId(world.draw(|random| random.u128(..))), ledger: ledger_name(number), what, content_type }
+        Self {
+            id: CallId(world.draw(|random| random.u128(..))),
+            ledger: ledger_name(number),
+            what,
+            content_type,
+        }
     }
 }
 

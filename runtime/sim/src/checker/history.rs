@@ -155,9 +155,9 @@ fn relayed_values_are_in_both(
     ledgers: &BTreeMap<String, Vec<u64>>,
 ) -> Result<(), String> {
     for call in sent {
-        let at_caller = ledgers.get(&call.ledger).is_some_and(|caller| {
-            call.value.is_some_and(|value| caller.contains(&value))
-        });
+        let at_caller = ledgers
+            .get(&call.ledger)
+            .is_some_and(|caller| call.value.is_some_and(|value| caller.contains(&value)));
         if at_caller && !call.value.is_some_and(|value| values.contains(&value)) {
             return Err(format!("value {:?} is at {} but never came here", call.value, call.ledger));
         }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use greenroom_core::Epoch;
 use greenroom_core::journal::{Position, Record, RecordKind};
 use greenroom_core::map::NodeRun;
-use greenroom_core::Epoch;
 
 /// What became durable of one shard, over all disks.
 #[derive(Default)]

@@ -86,7 +86,10 @@ impl Checker {
         self.check("i1_no_gap", no_gap);
         if let Some((before, after)) = contents {
             self.check("i4_applied_once", invariants::i4_applied_once(&after));
-            self.check("i2_nothing_durable_is_undone", invariants::i2_nothing_durable_is_undone(&before, &after));
+            self.check(
+                "i2_nothing_durable_is_undone",
+                invariants::i2_nothing_durable_is_undone(&before, &after),
+            );
         }
     }
 
