@@ -4,6 +4,7 @@
 //! a function that returns its output in memory: writing and checking for staleness are the same walk over the
 //! same list, and a test of the `tidy` module makes the check part of every test run.
 
+mod crds;
 mod proto;
 
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ impl Outputs {
     fn generate(root: &Path) -> Result<Self> {
         let mut outputs = Self::default();
         proto::generate(root, &mut outputs).context("cannot compile the .proto files")?;
+        crds::generate(&mut outputs).context("cannot print the custom resource definitions")?;
         Ok(outputs)
     }
 
