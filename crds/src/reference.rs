@@ -24,21 +24,22 @@ pub fn reference_markdown() -> String {
     let schema = schema::of::<ActorCluster>();
     let mut text = String::new();
     line(&mut text, format_args!("# ActorCluster\n\n{}", schema["description"].as_str().unwrap_or_default()));
-    line(&mut text, format_args!("Made by `cargo xtask generate` from the schema; do not edit."));
+    line(&mut text, format_args!("\nMade by `cargo xtask generate` from the schema; do not edit."));
     line(&mut text, format_args!("\n```yaml\napiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\n```"));
     line(&mut text, format_args!("\n`metadata.name`: {}.", rules(&schema).join("; ")));
     for section in ["spec", "status"] {
         line(&mut text, format_args!("\n## {section}\n\n| Field | Type | Default | Description | Rules |"));
         line(&mut text, format_args!("|---|---|---|---|---|"));
-        rows(&mut text, section, &schema["properties"][section]);
+        rows(&mut text, section, &schema["properties"][section], false);
     }
     text
 }
 
 /// The row of a field and those of the fields below it.
-fn rows(text: &mut String, path: &str, schema: &Value) {
+fn rows(text: &mut String, path: &str, schema: &Value, required: bool) {
     let default = match schema.get("default") {
         // Those of the fields below say the same.
+        None if required => "required".to_owned(),
         None | Some(Value::Object(_) | Value::Array(_)) => String::new(),
         Some(default) => format!("`{}`", default.as_str().map_or_else(|| default.to_string(), str::to_owned)),
     };
@@ -48,16 +49,19 @@ fn rows(text: &mut String, path: &str, schema: &Value) {
         text,
         format_args!("| `{path}` | {} | {default} | {description} | {rules} |", type_name(path, schema)),
     );
-    if kubernetes_type(path).is_none() {
-        for (name, child) in schema["properties"].as_object().into_iter().flatten() {
-            rows(text, &format!("{path}.{name}"), child);
-        }
-        let items = format!("{path}[]");
-        if kubernetes_type(&items).is_none() {
-            for (name, child) in schema["items"]["properties"].as_object().into_iter().flatten() {
-                rows(text, &format!("{items}.{name}"), child);
-            }
-        }
+    fields(text, path, schema);
+    fields(text, &format!("{path}[]"), &schema["items"]);
+}
+
+/// The rows of the fields of an object, unless Kubernetes describes them.
+fn fields(text: &mut String, path: &str, schema: &Value) {
+    if kubernetes_type(path).is_some() {
+        return;
+    }
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    for (name, child) in schema["properties"].as_object().into_iter().flatten() {
+        rows(text, &format!("{path}.{name}"), child, required(name));
     }
 }
 
@@ -130,6 +134,7 @@ mod tests {
         assert!(shards.contains("| 1 to 16384<br>shards decides where every actor belongs"), "{shards}");
         assert!(row("spec.gateway.type").ends_with("| one of `ClusterIP`, `NodePort`, `LoadBalancer` |"));
         assert!(row("spec.pod.labels").contains("| map of string |"));
+        assert!(row("spec.replicas").contains("| integer | required | How many nodes"));
         assert!(row("status.nodes[].shards").contains("| integer |  | How many shards it owns. |"));
     }
 
