@@ -21,6 +21,7 @@ mod report;
 mod scenario;
 mod settings;
 mod trace;
+mod wish;
 mod workload;
 mod world;
 

@@ -13,7 +13,7 @@ use crate::executor::Step;
 use crate::report::Report;
 use crate::settings::Mutation;
 use crate::world::World;
-use crate::{faults, workload};
+use crate::{faults, wish, workload};
 
 /// After healing every ledger must be served again within this time.
 const SERVED_AGAIN_WITHIN: Duration = Duration::from_secs(20);
@@ -97,7 +97,7 @@ async fn judge(cluster: &Arc<Cluster>) {
     let world = &cluster.world;
     let mut ledgers = BTreeMap::new();
     for number in 0..world.settings.ledgers {
-        let name = workload::ledger_name(number);
+        let name = wish::ledger_name(number);
         match workload::read_at_last(cluster, &name, SERVED_AGAIN_WITHIN).await {
             Some(values) => {
                 world.trace.add(format!("in the end {name} holds {} values", values.len()));

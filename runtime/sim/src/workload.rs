@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures_util::future::{Either, join, join_all, select};
 use greenroom_core::call::{Call, CallContext, Chain};
 use greenroom_core::reference::{ActorRef, Origin};
-use greenroom_core::{ActorId, ActorType, AppError, CallError, CallId, ContentType, Payload};
-use serde::Serialize;
+use greenroom_core::{ActorId, ActorType, AppError, CallError, ContentType};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -16,26 +15,8 @@ use crate::actors::{Ledger, LedgerRef};
 use crate::checker::history::Told;
 use crate::cluster::{Cluster, Running};
 use crate::settings::Mutation;
+use crate::wish::{What, Wish};
 use crate::world::World;
-
-/// What a client wants.
-#[derive(Debug, Clone)]
-struct Wish {
-    id: CallId,
-    ledger: String,
-    what: What,
-    content_type: ContentType,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Read,
-    Append(u64),
-    AppendSlowly(u64, u64),
-    Refuse(u64),
-    Explode(u64),
-    Relay { to: String, value: u64 },
-}
 
 /// What came of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +27,6 @@ enum Answer {
     NotDone,
     /// Unknown, or not now: to be repeated.
     Again,
-}
-
-/// The arguments of every method by name, as a client without the types would send them.
-#[derive(Serialize)]
-struct Arguments<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pause_ms: Option<u64>,
 }
 
 /// One client, until some time after everything has healed.
@@ -82,9 +52,7 @@ pub(crate) async fn read_at_last(
 ) -> Option<Vec<u64>> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
-        let id = CallId(cluster.world.draw(|random| random.u128(..)));
-        let wish =
-            Wish { id, ledger: ledger.to_owned(), what: What::Read, content_type: ContentType::Msgpack };
+        let wish = Wish::read(&cluster.world, ledger);
         if let Answer::Final(Told::List(list)) = attempt(cluster, &wish, Instant::now() + patience / 10).await
         {
             return Some(list);
@@ -92,11 +60,6 @@ pub(crate) async fn read_at_last(
         cluster.world.sleep(10..100).await;
     }
     None
-}
-
-/// The name of a ledger.
-pub(crate) fn ledger_name(number: usize) -> String {
-    format!("l{number}")
 }
 
 /// Repeats the call until there is an answer or the client has had enough.
@@ -207,17 +170,11 @@ async fn attempt(cluster: &Arc<Cluster>, wish: &Wish, until: Instant) -> Answer 
 
 /// The call by name, as the gateway makes it: one attempt.
 async fn as_gateway(run: &Running, wish: &Wish, deadline: Instant) -> Result<Answer, String> {
-    let arguments = Arguments {
-        to: wish.what.through(),
-        value: wish.what.value(),
-        pause_ms: if let What::AppendSlowly(_, pause_ms) = wish.what { Some(pause_ms) } else { None },
-    };
-    let arguments = Payload::encode(wish.content_type, "the arguments", &arguments);
     let target = ActorType::new("Ledger").and_then(|ledger| ActorId::new(ledger, &wish.ledger));
     let call = Call {
         target: target.map_err(|error| error.to_string())?,
         method: wish.what.method().into(),
-        arguments: arguments.map_err(|error| error.to_string())?,
+        arguments: wish.arguments().map_err(|error| error.to_string())?,
         context: CallContext { id: wish.id, deadline, chain: Chain::default() },
     };
     let outcome = run.router.call_once(call.clone()).await;
@@ -279,63 +236,5 @@ fn failed(what: &What, error: CallError<AppError>) -> Result<Answer, String> {
             Ok(Answer::Again)
         }
         (what, error) => Err(format!("{what:?} was answered with {}: {error}", error.kind())),
-    }
-}
-
-impl Wish {
-    fn draw(world: &World, value: u64) -> Self {
-        let ledgers = world.settings.ledgers;
-        let number = world.draw(|random| random.usize(..ledgers));
-        let pause_ms = world.draw(|random| random.u64(0..400));
-        let what = match world.draw(|random| random.u8(..20)) {
-            0..8 => What::Append(value),
-            8..10 => What::AppendSlowly(value, pause_ms),
-            10..11 => What::Refuse(value),
-            11..12 => What::Explode(value),
-            // Always to a later ledger: two that wait for each other would wait until their deadlines.
-            12..15 if number + 1 < ledgers => {
-                let to = world.draw(|random| random.usize(number + 1..ledgers));
-                What::Relay { to: ledger_name(to), value }
-            }
-            _ => What::Read,
-        };
-        let content_type = if world.chance(0.2) { ContentType::Json } else { ContentType::Msgpack };
-        Self {
-            id: CallId(world.draw(|random| random.u128(..))),
-            ledger: ledger_name(number),
-            what,
-            content_type,
-        }
-    }
-}
-
-impl What {
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Append(_) => "append",
-            Self::AppendSlowly(..) => "append_slowly",
-            Self::Refuse(_) => "refuse",
-            Self::Explode(_) => "explode",
-            Self::Relay { .. } => "relay",
-        }
-    }
-
-    fn value(&self) -> Option<u64> {
-        match self {
-            Self::Read => None,
-            Self::Append(value)
-            | Self::AppendSlowly(value, _)
-            | Self::Refuse(value)
-            | Self::Explode(value)
-            | Self::Relay { value, .. } => Some(*value),
-        }
-    }
-
-    fn through(&self) -> Option<&str> {
-        match self {
-            Self::Relay { to, .. } => Some(to),
-            _ => None,
-        }
     }
 }
