@@ -6,7 +6,7 @@ use clap::{Arg, Command, CommandFactory};
 
 use crate::Cli;
 
-const HEAD: &str = "<!-- Made from the definitions in cli/src by `UPDATE_DOCS=1 cargo test -p greenroom-cli`; do not edit. -->\n\n\
+const HEAD: &str = "<!-- Made from the definitions in cli/src by `cargo xtask generate`; do not edit. -->\n\n\
                     # The command line\n";
 
 /// The page as Markdown.
@@ -97,9 +97,6 @@ mod tests {
             std::fs::write(&path, &fresh).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            committed == fresh,
-            "docs/reference/cli.md is stale: run `UPDATE_DOCS=1 cargo test -p greenroom-cli`"
-        );
+        assert!(committed == fresh, "docs/reference/cli.md is stale: run `cargo xtask generate`");
     }
 }

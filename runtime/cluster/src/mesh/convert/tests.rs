@@ -1,3 +1,5 @@
+//! What comes back from the wire is what went in, and what does not fit is refused with words for its caller.
+
 use greenroom_core::{ActorId, ActorType, ContentType, Payload};
 use proptest::prelude::*;
 use prost::Message;

@@ -1,3 +1,5 @@
+//! The link protocol: numbering, retiring, limits; and that no envelope, however wrong, makes it panic.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
