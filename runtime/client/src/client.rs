@@ -80,12 +80,17 @@ impl Client {
     /// A client of these gateways, `HOST:PORT` each. Does no I/O yet: an address where nobody answers shows when calls
     /// are made.
     pub fn connect<S: Into<String>>(addresses: impl IntoIterator<Item = S>) -> Result<Self, ConnectError> {
-        Ok(Self(Arc::new(Inner { endpoints: Endpoints::new(addresses)?, env: Arc::new(SystemEnv) })))
+        Ok(Self::over(Endpoints::new(addresses)?))
     }
 
-    /// A client of the cluster that `greenroom dev` runs in `directory` or the nearest parent directory that has one.
+    /// A client of the cluster that `greenroom dev` runs in `directory` or the nearest parent directory that has one. It
+    /// follows nodes that are started again to their new addresses.
     pub fn dev(directory: impl AsRef<Path>) -> Result<Self, ConnectError> {
-        Self::connect(dev::gateways(directory.as_ref())?)
+        Ok(Self::over(Endpoints::dev(dev::find(directory.as_ref())?)?))
+    }
+
+    fn over(endpoints: Endpoints) -> Self {
+        Self(Arc::new(Inner { endpoints, env: Arc::new(SystemEnv) }))
     }
 
     /// A typed reference to an actor.

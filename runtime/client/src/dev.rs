@@ -17,21 +17,25 @@ struct Node {
     gateway: String,
 }
 
-/// The gateways of the one dev cluster that runs in `start` or the nearest parent directory that has one.
-pub(crate) fn gateways(start: &Path) -> Result<Vec<String>, ConnectError> {
+/// The file of the one dev cluster that runs in `start` or the nearest parent directory that has one.
+pub(crate) fn find(start: &Path) -> Result<PathBuf, ConnectError> {
     let start = start.canonicalize().unwrap_or_else(|_| start.to_owned());
     let mut found: Vec<PathBuf> = start
         .ancestors()
         .map(|directory| endpoint_files(&directory.join(".greenroom")))
         .find(|files| !files.is_empty())
         .unwrap_or_default();
-    let file = match (found.pop(), found.pop()) {
-        (Some(file), None) => file,
-        (None, _) => return Err(ConnectError::NoDevCluster { start }),
-        (Some(a), Some(b)) => return Err(ConnectError::SeveralDevClusters { files: [a, b] }),
-    };
-    let unreadable = |message: String| ConnectError::DevEndpoints { file: file.clone(), message };
-    let json = std::fs::read(&file).map_err(|error| unreadable(error.to_string()))?;
+    match (found.pop(), found.pop()) {
+        (Some(file), None) => Ok(file),
+        (None, _) => Err(ConnectError::NoDevCluster { start }),
+        (Some(a), Some(b)) => Err(ConnectError::SeveralDevClusters { files: [a, b] }),
+    }
+}
+
+/// The gateways of the nodes that are there now.
+pub(crate) fn gateways(file: &Path) -> Result<Vec<String>, ConnectError> {
+    let unreadable = |message: String| ConnectError::DevEndpoints { file: file.to_owned(), message };
+    let json = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
     let endpoints: Endpoints =
         serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
     Ok(endpoints.nodes.into_iter().map(|node| node.gateway).collect())
@@ -59,15 +63,15 @@ mod tests {
         let below = root.path().join("a/b");
         std::fs::create_dir_all(&below).unwrap();
         cluster(root.path(), "one");
-        assert_eq!(gateways(&below).unwrap(), ["127.0.0.1:1"]);
+        assert_eq!(gateways(&find(&below).unwrap()).unwrap(), ["127.0.0.1:1"]);
     }
 
     #[test]
     fn none_and_several_say_what_to_do() {
         let root = tempfile::tempdir().unwrap();
-        assert!(gateways(root.path()).unwrap_err().to_string().contains("greenroom dev"));
+        assert!(find(root.path()).unwrap_err().to_string().contains("greenroom dev"));
         cluster(root.path(), "one");
         cluster(root.path(), "two");
-        assert!(gateways(root.path()).unwrap_err().to_string().contains("name a gateway"));
+        assert!(find(root.path()).unwrap_err().to_string().contains("name a gateway"));
     }
 }
