@@ -1,13 +1,16 @@
 //! Counts the words of a text with an actor per word, and prints the most frequent ones.
 
-use std::io::IsTerminal;
+mod progress;
+
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greenroom::Client;
 use greenroom_wordcount::{count::Count, text};
-use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::progress::Progress;
 
 /// Counts the words of a text with an actor per word.
 #[derive(Parser)]
@@ -21,7 +24,8 @@ struct Args {
     #[arg(long, env = "GREENROOM_GATEWAY", value_delimiter = ',')]
     gateway: Vec<String>,
 
-    /// The name of this count. Given again it goes on with that count: no word is counted twice [default: a new one]
+    /// The name of this count. Given again, within the ten minutes that actors remember calls, it goes on with that
+    /// count: no word is counted twice [default: a new one]
     #[arg(long)]
     run: Option<String>,
 
@@ -47,13 +51,13 @@ async fn main() -> Result<()> {
         bail!("{} has no words", args.file.display());
     }
     let client = if args.gateway.is_empty() { Client::dev(".")? } else { Client::connect(&args.gateway)? };
-    let run = args.run.unwrap_or_else(|| format!("run-{}", std::process::id()));
+    let run = args.run.map_or_else(new_run, Ok)?;
     eprintln!("counting {} words of {} as {run}", words.len(), args.file.display());
 
-    let bar = progress_bar(words.len() as u64)?;
+    let progress = Progress::new(words.len())?;
     let count = Count { client: &client, run: &run, in_flight: args.in_flight.max(1) };
-    count.send(&words, || bar.inc(1)).await?;
-    bar.finish_and_clear();
+    count.send(&words, || progress.step()).await?;
+    progress.finish();
 
     let counts = count.counts(&words).await?;
     if args.json {
@@ -68,10 +72,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-fn progress_bar(length: u64) -> Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} words, {per_sec}, {eta} left")?;
-    Ok(ProgressBar::new(length).with_style(style))
+/// A name that no count had before: counts outlive processes, so a process id would come again.
+fn new_run() -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    Ok(format!("run-{}", now.as_millis()))
 }

@@ -1,0 +1,35 @@
+//! Counts how often the client library of this process repeated a call: it says so in its log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+#[derive(Clone, Default)]
+pub(crate) struct Repeats(Arc<AtomicUsize>);
+
+impl Repeats {
+    /// Listens on this thread until the guard is dropped.
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
+        let repeats = Self::default();
+        let client = filter_fn(|metadata| metadata.target() == "greenroom_client::client");
+        let log = tracing_subscriber::registry().with(repeats.clone().with_filter(client));
+        (repeats, tracing::subscriber::set_default(log))
+    }
+
+    pub(crate) fn number(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Repeats {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().fields().field("attempt").is_some() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
