@@ -11,6 +11,10 @@ use crate::cx::Cx;
 use crate::engine::{Loaded, MethodEntry};
 use crate::reference::ActorRef;
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no actor type",
+    note = "add `#[derive(Actor, Default, Serialize, Deserialize)]` to it"
+)]
 /// A type of actors. Its value is the state; a new actor starts with `Default`.
 pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// The type's name on the wire and in the store.
@@ -21,6 +25,10 @@ pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 
     type Ref: From<ActorRef<Self>> + Send + Sync + 'static;
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no methods that can be called",
+    note = "add `#[actor_methods]` to one `impl` block of it"
+)]
 /// The methods of an actor type, implemented by `#[actor_methods]`.
 pub trait ActorMethods: Actor {
     /// Every method, in the order of the source.

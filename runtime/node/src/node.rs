@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshCounts, MeshLimits, NodeIdentity};
+use greenroom_cluster::registration::Refused;
 use greenroom_cluster::{
     ClusterError, Coordination, Driver, DriverConfig, Embedded, MeshHandler, MeshReply, MeshRequest, Peer,
     Phase, Remote, Router, Shards,
@@ -154,7 +155,7 @@ impl Node {
 
     /// Completes when every shard that the map gives this node is served, or says why that will not happen.
     pub async fn when_active(&self) -> Result<(), NodeError> {
-        self.shared.driver.when_active().await?;
+        self.shared.driver.when_active().await.map_err(|error| self.shared.keep_refusal(error))?;
         self.shared.health.set_serving::<GatewayServer<Gateway>>().await;
         tracing::info!(shards = self.shared.shards().1, "the node is active");
         Ok(())
@@ -162,7 +163,7 @@ impl Node {
 
     /// Completes only if the node cannot go on; the process is to end with this error.
     pub async fn failed(&self) -> NodeError {
-        self.shared.driver.failed().await.into()
+        self.shared.keep_refusal(self.shared.driver.failed().await)
     }
 
     /// What calls of this process go through: they are repeated until their deadline while nobody can serve them.
@@ -218,6 +219,16 @@ const PORTS_CLOSE_WITHIN: Duration = Duration::from_millis(500);
 impl Shared {
     pub(crate) fn phase(&self) -> &'static str {
         self.driver.state().phase.as_str()
+    }
+
+    /// A volume that was set back stays refused, however often the node is started again.
+    fn keep_refusal(&self, error: ClusterError) -> NodeError {
+        if let ClusterError::Refused(Refused::OldIncarnation { .. }) = &error
+            && let Err(failed) = self.store.refuse(&error.to_string())
+        {
+            tracing::error!(%failed, "cannot mark the store as refused");
+        }
+        error.into()
     }
 
     pub(crate) fn is_ready(&self) -> bool {

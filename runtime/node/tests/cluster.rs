@@ -67,26 +67,36 @@ async fn calls_wait_for_a_node_that_restarts_and_are_applied_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_on_the_same_store_is_refused() {
     let cluster = Cluster::start().await;
-    let types: greenroom::node::Types = Box::new(|types| types.register::<Tally>());
-    let error = greenroom::node::Node::start(cluster.config(0), types).await.err().unwrap().to_string();
+    let error = cluster.refusal(0).await;
     assert!(error.contains("is in use by process"), "{error}");
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_lost_its_volume_is_refused_by_name() {
-    let cluster = Cluster::start().await;
-    let directory = cluster.stop().await;
+    let directory = Cluster::start().await.stop().await;
     std::fs::remove_dir_all(directory.path().join("test-2")).unwrap();
-    let error = tokio::time::timeout(Duration::from_secs(20), refusal(directory)).await.unwrap();
-    assert!(error.contains("test-2"), "{error}");
+    let cluster = Cluster::without_nodes(directory).await;
+    let error = cluster.refusal(2).await;
+    assert!(error.contains("test-2") && error.contains("lost, emptied or exchanged"), "{error}");
+    cluster.stop().await;
 }
 
-async fn refusal(directory: tempfile::TempDir) -> String {
-    let starting = tokio::spawn(async move {
-        Cluster::start_in(directory).await;
-    });
-    // The cluster's start unwraps the refusal of the node.
-    let panic = starting.await.unwrap_err().into_panic();
-    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_that_was_set_back_is_refused_however_often_its_node_starts() {
+    let directory = Cluster::start().await.stop().await;
+    let (volume, copy) = (directory.path().join("test-1"), directory.path().join("copy"));
+    let copied = std::process::Command::new("cp").arg("-r").args([&volume, &copy]).status().unwrap();
+    assert!(copied.success());
+    let directory = Cluster::start_in(directory).await.stop().await;
+    std::fs::remove_dir_all(&volume).unwrap();
+    std::fs::rename(&copy, &volume).unwrap();
+
+    let cluster = Cluster::without_nodes(directory).await;
+    let error = cluster.refusal(1).await;
+    assert!(error.contains("was set back to an older copy"), "{error}");
+    // Without the mark this start would be incarnation 3, which exceeds the 2 that the map has.
+    let error = cluster.refusal(1).await;
+    assert!(error.contains("stays refused") && error.contains("was set back to an older copy"), "{error}");
+    cluster.stop().await;
 }

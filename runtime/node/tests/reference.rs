@@ -16,7 +16,9 @@ const HEAD: &str = "<!-- Made from the code by `cargo xtask generate`; do not ed
 #[test]
 fn the_reference_pages_are_fresh() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
-    for (name, body) in [("errors.md", errors()), ("metrics.md", metrics()), ("configuration.md", configuration())] {
+    for (name, body) in
+        [("errors.md", errors()), ("metrics.md", metrics()), ("configuration.md", configuration())]
+    {
         let (path, page) = (folder.join(name), format!("{HEAD}{body}"));
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::create_dir_all(&folder).unwrap();
@@ -60,7 +62,8 @@ fn configuration() -> String {
     let command = NodeArgs::augment_args(clap::Command::new("node"));
     for argument in command.get_arguments() {
         let flag = argument.get_long().unwrap_or_default();
-        let environment = argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+        let environment =
+            argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
         writeln!(page, "| `--{flag}` | {environment} | {help} |").unwrap();
     }

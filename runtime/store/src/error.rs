@@ -56,6 +56,14 @@ pub enum StoreError {
         /// The cluster that was to use it.
         wanted: String,
     },
+    /// The cluster has refused the store for good.
+    #[error("the store in {} was refused by its cluster and stays refused: {why}", dir.display())]
+    Refused {
+        /// The store directory.
+        dir: PathBuf,
+        /// What the cluster said.
+        why: String,
+    },
     /// The store is kept by another engine.
     #[error(
         "the store in {} is kept by engine {found:?}, not by {wanted:?}: configure that engine, or start with an empty \

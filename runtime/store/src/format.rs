@@ -38,6 +38,9 @@ struct Identity {
     cluster: String,
     engine: String,
     incarnation: Incarnation,
+    /// Why the cluster will never take this store again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// The part of `store.json` that every format has.
@@ -73,6 +76,9 @@ pub(crate) fn begin_run(dir: &Path, cluster: &str, step: Step<'_>) -> Result<Nod
             wanted: cluster.to_owned(),
         });
     }
+    if let Some(why) = identity.refused {
+        return Err(StoreError::Refused { dir: dir.to_owned(), why });
+    }
     if !database(dir).exists() {
         match identity.incarnation.0 {
             0 => create_database(dir, step)?,
@@ -82,6 +88,13 @@ pub(crate) fn begin_run(dir: &Path, cluster: &str, step: Step<'_>) -> Result<Nod
     identity.incarnation.0 += 1;
     write(dir, &identity, step)?;
     Ok(NodeRun { store: identity.store, incarnation: identity.incarnation })
+}
+
+/// Lets no run begin on this store any more.
+pub(crate) fn refuse(dir: &Path, why: &str) -> Result<(), StoreError> {
+    let Some(mut identity) = read(dir)? else { return Ok(()) };
+    identity.refused = Some(why.to_owned());
+    write(dir, &identity, &mut no_stop)
 }
 
 /// Reads `store.json`; `None` if there is none.
@@ -116,6 +129,7 @@ fn format(dir: &Path, cluster: &str, step: Step<'_>) -> Result<Identity, StoreEr
         cluster: cluster.to_owned(),
         engine: ENGINE.to_owned(),
         incarnation: Incarnation(0),
+        refused: None,
     };
     write(dir, &identity, step)?;
     Ok(identity)

@@ -26,7 +26,7 @@
 //! | file | what |
 //! |---|---|
 //! | `lock` | held while a process has the store open; its content is that process' id, for the error message |
-//! | `store.json` | `{format, store, cluster, engine, incarnation}`; only ever replaced by a rename |
+//! | `store.json` | `{format, store, cluster, engine, incarnation}`, and `refused` once the cluster has refused it; only ever replaced by a rename |
 //! | `store.db` | the SQLite database (beside it `store.db-wal` and `store.db-shm` while the store is open) |
 //!
 //! Incarnation 0 says "formatted, never run": nothing was ever committed, so a database that is missing then is made

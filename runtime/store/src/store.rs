@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::ready;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -34,6 +34,8 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     pipeline: Pipeline,
     reads: Arc<Semaphore>,
+    /// Where the files are, if there are any.
+    dir: Option<PathBuf>,
 }
 
 impl Store {
@@ -53,7 +55,9 @@ impl Store {
         let run = format::begin_run(dir, &options.cluster, &mut format::no_stop)?;
         let path = format::database(dir);
         let engine = SqliteEngine::open(&path, lock, options.cache_bytes, options.retention)?;
-        Self::start(run, Arc::new(engine), &options, sink)
+        let mut store = Self::start(run, Arc::new(engine), &options, sink)?;
+        store.dir = Some(dir.to_owned());
+        Ok(store)
     }
 
     /// A store without files, for one process and its life: a random id, incarnation 1.
@@ -75,7 +79,7 @@ impl Store {
         let pipeline = Pipeline::start(engine.clone(), options, sink)?;
         let reads = Arc::new(Semaphore::new(PARALLEL_READS));
         tracing::info!(store = %run.store, incarnation = %run.incarnation, had_data, "store open");
-        Ok(Self { run, had_data, engine, pipeline, reads })
+        Ok(Self { run, had_data, engine, pipeline, reads, dir: None })
     }
 
     /// Which store this is, and which run on it.
@@ -87,6 +91,13 @@ impl Store {
     /// does not know it.
     pub fn had_data(&self) -> bool {
         self.had_data
+    }
+
+    /// Lets no run begin on this store any more, because the cluster has found that its volume was set back. Every start
+    /// raises the incarnation, so without this mark a node that is started again and again would in the end exceed the
+    /// highest one that the cluster has seen, and be taken with old data. A store without files has nothing to mark.
+    pub fn refuse(&self, why: &str) -> Result<(), StoreError> {
+        self.dir.as_deref().map_or(Ok(()), |dir| format::refuse(dir, why))
     }
 
     /// The last durable position of every shard that has records, in order. Blocks on the disk.

@@ -62,6 +62,19 @@ impl Cluster {
     }
 
     pub(crate) async fn start_in(directory: TempDir) -> Self {
+        let mut cluster = Self::without_nodes(directory).await;
+        for i in 0..REPLICAS {
+            let node = cluster.node(i).await;
+            cluster.nodes.push(node);
+        }
+        for node in &cluster.nodes {
+            node.when_active().await.unwrap();
+        }
+        cluster
+    }
+
+    /// Only the coordination server.
+    pub(crate) async fn without_nodes(directory: TempDir) -> Self {
         let shards = NodeConfig::local().shards;
         let register = Embedded::directory(&directory.path().join("coordination"), shards).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -73,15 +86,18 @@ impl Cluster {
             };
             serve(Arc::new(register), listener, stopped).await.unwrap();
         });
-        let mut cluster = Self { directory, nodes: Vec::new(), coordination, stop: Some(stop) };
-        for i in 0..REPLICAS {
-            let node = cluster.node(i).await;
-            cluster.nodes.push(node);
-        }
-        for node in &cluster.nodes {
-            node.when_active().await.unwrap();
-        }
-        cluster
+        Self { directory, nodes: Vec::new(), coordination, stop: Some(stop) }
+    }
+
+    /// Starts a node that must not become active, and returns what it says.
+    pub(crate) async fn refusal(&self, i: u32) -> String {
+        let node = match Node::start(self.config(i), Box::new(|types| types.register::<Tally>())).await {
+            Ok(node) => node,
+            Err(error) => return error.to_string(),
+        };
+        let error = node.when_active().await.unwrap_err().to_string();
+        node.shutdown().await;
+        error
     }
 
     /// Starts the node with this number; it may not be active yet.
