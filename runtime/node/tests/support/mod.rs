@@ -1,6 +1,8 @@
 //! A cluster of real nodes in this process: real stores in a temporary directory, real mesh, map and gateways over
 //! loopback, one coordination server.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
