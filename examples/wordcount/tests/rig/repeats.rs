@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 #[derive(Clone, Default)]
@@ -16,7 +16,7 @@ impl Repeats {
     /// Listens on this thread until the guard is dropped.
     pub(crate) fn listen() -> (Self, DefaultGuard) {
         let repeats = Self::default();
-        let client = filter_fn(|metadata| metadata.target() == "greenroom_client::client");
+        let client = Targets::new().with_target("greenroom_client", Level::DEBUG);
         let log = tracing_subscriber::registry().with(repeats.clone().with_filter(client));
         (repeats, tracing::subscriber::set_default(log))
     }
