@@ -48,6 +48,12 @@ pub enum ConnectError {
         /// Two of them.
         files: [PathBuf; 2],
     },
+    /// A dev cluster runs here, and none of its nodes has registered.
+    #[error("no node of the dev cluster in {} has registered yet; wait until `greenroom dev` says that it is ready", file.display())]
+    NoDevNode {
+        /// The file that will name them.
+        file: PathBuf,
+    },
     /// The file of a dev cluster cannot be read.
     #[error("cannot read {}: {message}; start `greenroom dev` again", file.display())]
     DevEndpoints {

@@ -50,7 +50,11 @@ impl Endpoints {
 
     /// The addresses in the file, now and after each failure.
     pub(crate) fn dev(file: PathBuf) -> Result<Self, ConnectError> {
-        let known = Self::new(dev::gateways(&file)?)?;
+        let addresses = dev::gateways(&file)?;
+        if addresses.is_empty() {
+            return Err(ConnectError::NoDevNode { file });
+        }
+        let known = Self::new(addresses)?;
         Ok(Self { file: Some(file), ..known })
     }
 
@@ -127,6 +131,8 @@ mod tests {
                 gateways.iter().map(|gateway| serde_json::json!({ "gateway": gateway })).collect();
             std::fs::write(&file, serde_json::json!({ "nodes": nodes }).to_string()).unwrap();
         };
+        write(&[]);
+        assert!(matches!(Endpoints::dev(file.clone()), Err(ConnectError::NoDevNode { .. })));
         write(&["a:1"]);
         let endpoints = Endpoints::dev(file.clone()).unwrap();
         let fail = || endpoints.failed(endpoints.current().0);

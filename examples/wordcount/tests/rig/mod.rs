@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(crate) use dev::{Dev, kill};
 pub(crate) use repeats::Repeats;
-pub(crate) use shell::{Counts, counts_of};
+pub(crate) use shell::{Counts, assert_same, counts_of};
 
 /// A directory in which a cluster keeps its state and commands are run.
 pub(crate) struct Directory(tempfile::TempDir);

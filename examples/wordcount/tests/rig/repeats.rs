@@ -21,8 +21,9 @@ impl Repeats {
         (repeats, tracing::subscriber::set_default(log))
     }
 
-    pub(crate) fn number(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    /// How many there were since the last time.
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 

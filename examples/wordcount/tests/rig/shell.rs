@@ -17,6 +17,16 @@ pub(crate) fn counts_of(text: &Path) -> Counts {
     counts
 }
 
+/// Says which words differ, not all that there are.
+pub(crate) fn assert_same(counts: &Counts, expected: &Counts) {
+    let words = counts.keys().chain(expected.keys());
+    let wrong: BTreeMap<_, _> = words
+        .map(|word| (word, (counts.get(word), expected.get(word))))
+        .filter(|(_, (counted, expected))| counted != expected)
+        .collect();
+    assert!(wrong.is_empty(), "words with (their count, the right one): {wrong:?}");
+}
+
 fn count(line: &str) -> (String, u64) {
     let (number, word) = line.trim_start().split_once(' ').unwrap();
     (word.to_owned(), number.parse().unwrap())
