@@ -134,7 +134,8 @@ pub fn error_of(status: &Status) -> CallError<Payload> {
         Code::DeadlineExceeded | Code::Cancelled => CallError::Timeout { committed: None },
         Code::ResourceExhausted => CallError::Overloaded(message),
         Code::NotFound => CallError::NotFound(message),
-        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => CallError::Invalid(message),
+        Code::InvalidArgument | Code::OutOfRange => CallError::Invalid(message),
+        Code::Unimplemented => CallError::Invalid("what answers at this address is no Greenroom gateway".into()),
         _ => CallError::Unavailable(message),
     }
 }
