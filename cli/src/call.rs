@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use greenroom_client::{CallOptions, Client};
 use greenroom_core::{ActorId, CallError, CallId, Payload};
+use greenroom_proto::convert::NO_GATEWAY;
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -86,8 +87,7 @@ fn pointed_at(text: &str, line: usize, column: usize) -> String {
 }
 
 fn failure(args: &Args, error: CallError<Payload>) -> Failure {
-    // What tonic makes of a server without the service.
-    if matches!(&error, CallError::Invalid(message) if message.is_empty()) {
+    if matches!(&error, CallError::Invalid(message) if message == NO_GATEWAY) {
         return Failure::new("there is no gateway at this address")
             .hint("an --address must be a node's gateway address (`greenroom get nodes -o wide` shows it)");
     }

@@ -101,6 +101,10 @@ impl TryFrom<v1::CallError> for CallError<Payload> {
     }
 }
 
+/// What a caller is told when a gRPC server answers that has no gateway.
+pub const NO_GATEWAY: &str =
+    "what answers at this address is no gateway of Greenroom; give a node's gateway address";
+
 /// The gRPC status of a failed call: the code for every gRPC client, the whole error in the details for ours.
 pub fn status_of(error: CallError<Payload>) -> Status {
     let code = match &error {
@@ -135,7 +139,7 @@ pub fn error_of(status: &Status) -> CallError<Payload> {
         Code::ResourceExhausted => CallError::Overloaded(message),
         Code::NotFound => CallError::NotFound(message),
         Code::InvalidArgument | Code::OutOfRange => CallError::Invalid(message),
-        Code::Unimplemented => CallError::Invalid("what answers at this address is no Greenroom gateway".into()),
+        Code::Unimplemented => CallError::Invalid(NO_GATEWAY.into()),
         _ => CallError::Unavailable(message),
     }
 }
