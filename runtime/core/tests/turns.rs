@@ -212,6 +212,61 @@ async fn i4_call_ids_survive_a_restart_with_the_state() {
     assert_eq!(probe.values().await.unwrap(), [5]);
 }
 
+/// Its encoding cannot be decoded once `broken` is set.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Fragile {
+    #[serde(with = "only_false")]
+    broken: bool,
+}
+
+mod only_false {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        match bool::deserialize(deserializer)? {
+            false => Ok(false),
+            true => Err(D::Error::custom("broken")),
+        }
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Fragile {
+    async fn break_it(&mut self) {
+        self.broken = true;
+    }
+
+    async fn fail(&mut self) -> Result<()> {
+        Err(AppError::new("no"))
+    }
+
+    async fn broken(&self) -> bool {
+        self.broken
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_cannot_be_rolled_back_is_not_loaded_before_its_commits_are_durable() {
+    let node = Arc::new(Node::new::<Fragile>());
+    let fragile = node.actor::<Fragile>("x");
+    let mut change = Box::pin(fragile.break_it());
+    let mut failing = Box::pin(fragile.fail());
+    let mut reading = Box::pin(fragile.broken());
+    assert!(poll!(&mut change).is_pending() && poll!(&mut failing).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(poll!(&mut reading).is_pending(), "it was loaded without the commit that is under way");
+    node.sync();
+    assert_eq!((change.await, failing.await.unwrap_err().kind()), (Ok(()), "app"));
+    let error = reading.await.unwrap_err().to_string();
+    assert!(error.contains("does not fit its type"), "{error}");
+}
+
 #[tokio::test]
 async fn a_turn_that_changes_nothing_writes_nothing() {
     let node = node();

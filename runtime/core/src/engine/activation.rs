@@ -53,6 +53,9 @@ struct Cell<A: Actor> {
     turns: Turns,
     waiting: VecDeque<Waiter<A>>,
     last_turn: Instant,
+    /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
+    /// before the actor is loaded again.
+    lost: Seq,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,13 @@ impl<A: Actor> Activation<A> {
         env: &SharedEnv,
     ) -> Self {
         table.counters().activated();
-        let cell = Cell { loaded: None, turns: Turns::None, waiting: VecDeque::new(), last_turn: env.now() };
+        let cell = Cell {
+            loaded: None,
+            turns: Turns::None,
+            waiting: VecDeque::new(),
+            last_turn: env.now(),
+            lost: Seq(0),
+        };
         Self { id, shard, table, activated_unix_ms: env.unix_ms(), cell: Mutex::new(cell) }
     }
 
@@ -194,6 +203,11 @@ impl<A: Actor> TurnGuard<A> {
         self.loaded.as_mut()
     }
 
+    /// The newest record that must be durable before the state is loaded.
+    pub(crate) fn load_after(&self) -> Seq {
+        self.activation.cell.lock().lost
+    }
+
     /// Puts the loaded state in. A turn that only wants to read then lets others read too.
     pub(crate) fn install(&mut self, loaded: Loaded<A>, exclusive: bool) {
         let loaded = Arc::new(loaded);
@@ -222,8 +236,14 @@ impl<A: Actor> TurnGuard<A> {
 impl<A: Actor> Drop for TurnGuard<A> {
     fn drop(&mut self) {
         let mut loaded = self.loaded.take();
-        if self.changing {
-            loaded = loaded.and_then(roll_back);
+        if self.changing
+            && let Some(changed) = loaded.take()
+        {
+            let saw = changed.saw;
+            loaded = roll_back(changed);
+            if loaded.is_none() {
+                self.activation.cell.lock().lost = saw;
+            }
         }
         let now = Instant::now();
         if !self.exclusive {

@@ -200,6 +200,8 @@ async fn enter<M: Method>(
         }
     };
     if guard.loaded().is_none() {
+        let durable = shard.gate().wait(guard.load_after()).await;
+        durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
         let loaded = load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?;
         guard.install(loaded, M::Access::EXCLUSIVE);
     }
