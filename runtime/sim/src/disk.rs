@@ -239,13 +239,15 @@ impl Journal for DiskJournal {
 
     fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
         let (disk, run, actor) = (self.disk.clone(), self.run, actor.clone());
+        // Checked when the engine asks: while it waits for the answer the shard may move on to a later epoch, whose
+        // records are no business of a turn that can neither commit nor answer any more.
+        let is_of_actor =
+            |record: &Record| matches!(&record.kind, RecordKind::Commit(commit) if commit.actor == actor);
+        if disk.tail_of(run).any(|record| is_of_actor(&record)) {
+            disk.world.checker.loaded_too_early(&actor);
+        }
         async move {
             disk.world.sleep(0..4).await;
-            let is_of_actor =
-                |record: &Record| matches!(&record.kind, RecordKind::Commit(commit) if commit.actor == actor);
-            if disk.tail_of(run).any(|record| is_of_actor(&record)) {
-                disk.world.checker.loaded_too_early(&actor);
-            }
             Ok(disk.read(shard, &actor))
         }
         .boxed()

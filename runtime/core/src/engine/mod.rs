@@ -229,8 +229,9 @@ impl Engine {
         self.running.load(Ordering::SeqCst)
     }
 
-    /// The activation of an actor, made if it is not there.
-    fn activation<A: Actor>(&self, target: &ActorId, shard: &Arc<OwnedShard>) -> Arc<Activation<A>> {
+    /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
+    /// that was overtaken must not put its activation in the place of the one that serves.
+    fn activation<A: Actor>(&self, target: &ActorId, shard: &Arc<OwnedShard>) -> Option<Arc<Activation<A>>> {
         loop {
             let directory = self.directory.pin();
             let found = match directory.get(target) {
@@ -242,12 +243,14 @@ impl Engine {
                     directory.get_or_insert_with(target.clone(), || Arc::new(make())).clone()
                 }
             };
-            // One of an earlier epoch is a leftover of a step-down in progress.
-            if Arc::ptr_eq(found.shard(), shard)
-                && let Ok(activation) = found.clone().into_any().downcast::<Activation<A>>()
-            {
-                return activation;
+            if Arc::ptr_eq(found.shard(), shard) {
+                let activation = found.into_any().downcast::<Activation<A>>();
+                return Some(activation.expect("the type's name is part of the identity"));
             }
+            if found.shard().epoch() > shard.epoch() {
+                return None;
+            }
+            // A leftover of an earlier epoch, whose step down is under way.
             self.forget(&found);
         }
     }

@@ -188,7 +188,10 @@ async fn enter<M: Method>(
         if shard.gate().committed().is_none() {
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         }
-        match engine.activation::<M::Actor>(target, shard).enter(entry).await {
+        let Some(activation) = engine.activation::<M::Actor>(target, shard) else {
+            return Err(CallError::Unavailable(MOVED_AWAY.into()));
+        };
+        match activation.enter(entry).await {
             Ok(guard) => break guard,
             Err(EnterError::Gone) => engine.forget_gone(target),
             Err(EnterError::Overloaded) => {
