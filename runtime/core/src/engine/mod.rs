@@ -300,3 +300,6 @@ async fn deactivate_idle(engine: Weak<Engine>) {
         engine.deactivate_idle_now();
     }
 }
+
+#[cfg(test)]
+mod tests;
