@@ -348,6 +348,31 @@ async fn a_shard_that_has_moved_away_says_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn i5_a_shard_that_waits_or_moves_delays_no_call_to_another() {
+    let node = Arc::new(Node::new::<Probe>());
+    let shard = |key: &str| {
+        let actor: greenroom_core::ActorId = format!("Probe/{key}").parse().unwrap();
+        actor.shard(node.engine.shards())
+    };
+    let other = (0..).map(|i| format!("other-{i}")).find(|key| shard(key) != shard("stuck")).unwrap();
+    let (stuck, moving) = (node.actor::<Probe>("stuck"), node.actor::<Probe>(&other));
+    let mut waiting = Box::pin(stuck.push(1));
+    let mut first = Box::pin(moving.push(1));
+    assert!(poll!(&mut waiting).is_pending() && poll!(&mut first).is_pending());
+    // The commit of one shard is in, the other one's is not: only the other one's output waits.
+    node.sync_shard(shard(&other));
+    assert_eq!(first.await.unwrap(), 1);
+    assert!(poll!(&mut waiting).is_pending());
+    // And while a shard moves away, the other one goes on.
+    let mut second = Box::pin(moving.push(2));
+    assert!(poll!(&mut second).is_pending());
+    node.engine.step_down(shard("stuck"));
+    assert_eq!(waiting.await.unwrap_err().kind(), "unavailable");
+    node.sync_shard(shard(&other));
+    assert_eq!(second.await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_draining_engine_finishes_what_runs_and_takes_nothing_new() {
     let node = node();
     let probe = node.actor::<Probe>("draining");

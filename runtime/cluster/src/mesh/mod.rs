@@ -30,7 +30,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use greenroom_core::CallError;
 use greenroom_proto::v1;
-use greenroom_proto::v1::mesh_server::MeshServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,7 +37,6 @@ use tonic::Streaming;
 
 pub use config::{MeshConfig, MeshLimits, NodeIdentity};
 pub use error::{DialError, HelloError, Violation};
-pub use server::MeshService;
 pub use stats::{MeshCounts, MeshStats};
 
 use self::driver::Outbound;
@@ -87,11 +85,6 @@ impl Mesh {
         listener: TcpListener,
     ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<> {
         server::serve(self.shared.clone(), listener)
-    }
-
-    /// The gRPC service alone, to be mounted in a server of the caller's own. [`serve`](Self::serve) does more.
-    pub fn service(&self) -> MeshServer<MeshService> {
-        server::service(self.shared.clone())
     }
 
     /// The counters.

@@ -20,7 +20,7 @@ use super::handle::Link;
 use super::hello;
 
 /// The gRPC service of a mesh.
-pub struct MeshService(pub(super) Arc<Shared>);
+struct MeshService(pub(super) Arc<Shared>);
 
 /// Serves the mesh on `listener` until the mesh is shut down or dropped.
 pub(super) fn serve(
@@ -40,7 +40,7 @@ pub(super) fn serve(
     async move { server.serve_with_incoming_shutdown(guests, stopped.cancelled_owned()).await }
 }
 
-pub(super) fn service(shared: Arc<Shared>) -> MeshServer<MeshService> {
+fn service(shared: Arc<Shared>) -> MeshServer<MeshService> {
     let limit = shared.config.limits.max_frame_bytes;
     MeshServer::new(MeshService(shared)).max_decoding_message_size(limit)
 }

@@ -129,6 +129,12 @@ impl Node {
         }
     }
 
+    /// Everything of this shard that was appended becomes durable.
+    pub(crate) fn sync_shard(&self, shard: Shard) {
+        let owned = self.shards.lock()[&shard].clone();
+        owned.gate().advance(owned.last().unwrap_or(Seq(0)));
+    }
+
     /// The disk is as fast as memory from now on.
     pub(crate) fn sync_always(self: &Arc<Self>) {
         let node = Arc::downgrade(self);
