@@ -132,7 +132,7 @@ async fn all_pages(
 ) -> Result<Vec<Placement>, Status> {
     let r#type = filter.actor_type.clone().unwrap_or_default();
     let key = if r#type.is_empty() { String::new() } else { filter.key.clone().unwrap_or_default() };
-    let mut request = PlacementsRequest { r#type, key, page_size: PAGE_SIZE, page_token: String::new() };
+    let mut request = PlacementsRequest { r#type, key, page_size: PAGE_SIZE, ..Default::default() };
     let mut placements = Vec::new();
     loop {
         let page = node.placements(request.clone()).await?.into_inner();

@@ -14,6 +14,7 @@ mod actor_cluster;
 mod definition;
 mod gateway;
 pub mod manifest;
+pub mod names;
 mod pod;
 mod reference;
 mod schema;

@@ -63,6 +63,12 @@ pub struct PlacementsRequest {
     /// Only this key; needs `type`.
     #[prost(string, tag = "4")]
     pub key: ::prost::alloc::string::String,
+    /// Only the placement with this object name.
+    #[prost(string, tag = "5")]
+    pub name: ::prost::alloc::string::String,
+    /// The node's clock is moved up to this stamp first, so that what it says next compares as later.
+    #[prost(uint64, tag = "6")]
+    pub after: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlacementsPage {
@@ -71,6 +77,38 @@ pub struct PlacementsPage {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// The node's stamp when it began to look: a watch from here misses nothing that this page does not show.
+    #[prost(uint64, tag = "3")]
+    pub stamp: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchPlacementsRequest {
+    /// Only this type; empty: all.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Changes with a greater stamp; also moves the node's clock up to it.
+    #[prost(uint64, tag = "2")]
+    pub after: u64,
+}
+/// Changes in the order of their stamps. Stamps are hybrid logical clocks: microseconds since 1970, never going back,
+/// and never behind a stamp that the node was told (Kulkarni et al., "Logical Physical Clocks", 2014).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlacementChanges {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<PlacementChange>,
+    /// Every change up to this stamp has been sent. Sent alone each second when nothing changes.
+    #[prost(uint64, tag = "2")]
+    pub stamp: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlacementChange {
+    /// What it was, when it went.
+    #[prost(message, optional, tag = "1")]
+    pub placement: ::core::option::Option<Placement>,
+    #[prost(bool, tag = "2")]
+    pub gone: bool,
+    #[prost(uint64, tag = "3")]
+    pub stamp: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placement {
@@ -311,6 +349,32 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("greenroom.v1.Admin", "Placements"));
             self.inner.unary(req, path, codec).await
         }
+        /// What comes and goes after a stamp: first every change since then that the node still remembers, then each one as
+        /// it happens. Ends with OUT_OF_RANGE if the node has forgotten changes since `after`: list again.
+        pub async fn watch_placements(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchPlacementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PlacementChanges>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/WatchPlacements",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "WatchPlacements"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// The shard map as this node knows it.
         pub async fn shards(
             &mut self,
@@ -396,6 +460,21 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::PlacementsRequest>,
         ) -> std::result::Result<tonic::Response<super::PlacementsPage>, tonic::Status>;
+        /// Server streaming response type for the WatchPlacements method.
+        type WatchPlacementsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PlacementChanges, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What comes and goes after a stamp: first every change since then that the node still remembers, then each one as
+        /// it happens. Ends with OUT_OF_RANGE if the node has forgotten changes since `after`: list again.
+        async fn watch_placements(
+            &self,
+            request: tonic::Request<super::WatchPlacementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchPlacementsStream>,
+            tonic::Status,
+        >;
         /// The shard map as this node knows it.
         async fn shards(
             &self,
@@ -571,6 +650,53 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/WatchPlacements" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchPlacementsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::ServerStreamingService<
+                        super::WatchPlacementsRequest,
+                    > for WatchPlacementsSvc<T> {
+                        type Response = super::PlacementChanges;
+                        type ResponseStream = T::WatchPlacementsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchPlacementsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::watch_placements(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchPlacementsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

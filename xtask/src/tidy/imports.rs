@@ -37,7 +37,7 @@ const TABLE: &[Row] = &[
     row("greenroom-store", &["greenroom-core"], "it persists records of core and does not know who asks"),
     row(
         "greenroom-cluster",
-        &["greenroom-core", "greenroom-proto"],
+        &["greenroom-core", "greenroom-proto", "greenroom-tls"],
         "ownership and the mesh work over any store, so they must not know one",
     ),
     row(
@@ -55,12 +55,14 @@ const TABLE: &[Row] = &[
         &[
             "greenroom-client",
             "greenroom-cluster",
+            "greenroom-coordination-kube",
             "greenroom-core",
             "greenroom-crds",
             "greenroom-gateway",
             "greenroom-macros",
             "greenroom-proto",
             "greenroom-store",
+            "greenroom-tls",
         ],
         "the node puts the parts together; nothing but the edge stands above it",
     ),
@@ -68,6 +70,33 @@ const TABLE: &[Row] = &[
         "greenroom-sim",
         &["greenroom-cluster", "greenroom-core", "greenroom-macros", "greenroom-store"],
         "it drives the parts itself, with its own clock, network and disk",
+    ),
+    row("greenroom-tls", &[], "whoever speaks to a node needs it, and nothing else of the runtime"),
+    row(
+        "greenroom-coordination-kube",
+        &["greenroom-cluster", "greenroom-core", "greenroom-crds"],
+        "a back end of Coordination, in a crate of its own so that only those who want Kubernetes pay for it",
+    ),
+    row(
+        "greenroom-operator-plan",
+        &["greenroom-crds"],
+        "pure: it knows neither a client nor an async runtime",
+    ),
+    row(
+        "greenroom-operator",
+        &["greenroom-crds", "greenroom-operator-plan", "greenroom-proto", "greenroom-tls"],
+        "it talks to the API server and to nodes, and carries no runtime",
+    ),
+    row(
+        "greenroom-placement-api",
+        &["greenroom-crds", "greenroom-proto", "greenroom-tls"],
+        "it shows what nodes tell it, and carries no runtime",
+    ),
+    row("greenroom-e2e-cluster", &[], "any Kubernetes will do, and any product may be tested on this one"),
+    row(
+        "greenroom-e2e-scenarios",
+        &["greenroom-client", "greenroom-crds", "greenroom-proto"],
+        "scenarios see what a user sees",
     ),
     row(
         "greenroom-cli",
@@ -78,6 +107,7 @@ const TABLE: &[Row] = &[
             "greenroom-core",
             "greenroom-crds",
             "greenroom-proto",
+            "greenroom-tls",
         ],
         "edge: the command line contains the stock node, and talks to nodes as a client",
     ),

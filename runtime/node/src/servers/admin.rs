@@ -26,6 +26,15 @@ impl v1::admin_server::Admin for AdminService {
         Ok(Response::new(self.0.status()))
     }
 
+    type WatchPlacementsStream = futures_util::stream::Empty<Result<v1::PlacementChanges, Status>>;
+
+    async fn watch_placements(
+        &self,
+        _: Request<v1::WatchPlacementsRequest>,
+    ) -> Result<Response<Self::WatchPlacementsStream>, Status> {
+        Err(Status::unimplemented("list the placements again instead"))
+    }
+
     async fn placements(
         &self,
         request: Request<v1::PlacementsRequest>,
@@ -36,7 +45,11 @@ impl v1::admin_server::Admin for AdminService {
             let actor = identity(&request.r#type, &request.key)?;
             let found = self.0.engine.placement(&actor);
             let placements = found.iter().map(|placement| describe(placement, node)).collect();
-            return Ok(Response::new(v1::PlacementsPage { placements, next_page_token: String::new() }));
+            return Ok(Response::new(v1::PlacementsPage {
+                placements,
+                next_page_token: String::new(),
+                stamp: 0,
+            }));
         }
         let actor_type = Some(request.r#type.as_str()).filter(|name| !name.is_empty());
         let after = match request.page_token.as_str() {
@@ -55,7 +68,11 @@ impl v1::admin_server::Admin for AdminService {
         found.truncate(size);
         let last = found.last().filter(|_| more).map(|placement| placement.actor.to_string());
         let placements = found.iter().map(|placement| describe(placement, node)).collect();
-        Ok(Response::new(v1::PlacementsPage { placements, next_page_token: last.unwrap_or_default() }))
+        Ok(Response::new(v1::PlacementsPage {
+            placements,
+            next_page_token: last.unwrap_or_default(),
+            stamp: 0,
+        }))
     }
 
     async fn shards(&self, _: Request<v1::ShardsRequest>) -> Result<Response<v1::ShardsReply>, Status> {

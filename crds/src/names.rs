@@ -1,0 +1,105 @@
+//! What a cluster's objects, labels, ports and identities are called: written once, for the operator that makes them
+//! and for whoever looks for them (nodes, placement API, command line).
+//!
+//! Every name begins with the cluster's, which has at most 40 characters, so all of them fit a DNS label.
+
+/// The group of the custom resources, and the prefix of labels and annotations.
+pub const GROUP: &str = "greenroom.dev";
+/// The label that names the cluster, on every object of it.
+pub const CLUSTER_LABEL: &str = "greenroom.dev/cluster";
+/// The annotation with the hash of what the operator wants an object to be.
+pub const HASH_ANNOTATION: &str = "greenroom.dev/hash";
+
+/// `app.kubernetes.io/name` of a cluster's objects.
+pub const APP_NAME: &str = "greenroom";
+/// `app.kubernetes.io/managed-by` of a cluster's objects.
+pub const MANAGED_BY: &str = "greenroom-operator";
+/// `app.kubernetes.io/component` of a cluster's pods.
+pub const NODE_COMPONENT: &str = "node";
+/// `app.kubernetes.io/part-of` of the pods of the operator and the placement API.
+pub const PART_OF: &str = "greenroom";
+
+/// The container of the node program.
+pub const NODE_CONTAINER: &str = "node";
+/// The volume, and the template of its claim.
+pub const DATA_VOLUME: &str = "data";
+/// Where the volume is mounted.
+pub const DATA_DIR: &str = "/data";
+/// Where the node finds its certificate, key and trust anchors.
+pub const TLS_DIR: &str = "/etc/greenroom/tls";
+/// Where the node finds its settings.
+pub const CONFIG_DIR: &str = "/etc/greenroom/config";
+/// The file with the settings of a node, in [`CONFIG_DIR`] and in the ConfigMap.
+pub const CONFIG_FILE: &str = "node.yaml";
+
+/// Where clients connect; also the name of the port.
+pub const GATEWAY_PORT: (&str, u16) = ("gateway", 7400);
+/// Where nodes connect to each other.
+pub const MESH_PORT: (&str, u16) = ("mesh", 7401);
+/// Where the operator, the placement API and the command line connect.
+pub const ADMIN_PORT: (&str, u16) = ("admin", 7402);
+/// Health checks and metrics.
+pub const HEALTH_PORT: (&str, u16) = ("health", 7403);
+
+/// The files of a TLS secret and directory, as in every `kubernetes.io/tls` secret, and the trust anchors beside them.
+pub const TLS_FILES: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
+
+/// The StatefulSet and the PodDisruptionBudget. Pods are `<cluster>-<ordinal>`.
+pub fn stateful_set(cluster: &str) -> String {
+    cluster.to_owned()
+}
+
+/// The ShardMap of a page.
+pub fn shard_map(cluster: &str, page: u16) -> String {
+    format!("{cluster}-{page}")
+}
+
+/// The headless Service.
+pub fn mesh_service(cluster: &str) -> String {
+    format!("{cluster}-mesh")
+}
+
+/// The Service for clients.
+pub fn gateway_service(cluster: &str) -> String {
+    format!("{cluster}-gateway")
+}
+
+/// What belongs to the node program: ServiceAccount, Role, RoleBinding, ConfigMap, NetworkPolicy.
+pub fn node_objects(cluster: &str) -> String {
+    format!("{cluster}-node")
+}
+
+/// The Secret with the certificate of the nodes.
+pub fn node_secret(cluster: &str) -> String {
+    format!("{cluster}-node-tls")
+}
+
+/// The Secret with the certificate by which a person's `kubectl greenroom` is let in.
+pub fn admin_secret(cluster: &str) -> String {
+    format!("{cluster}-admin-tls")
+}
+
+/// The selector of a cluster's pods.
+pub fn pod_selector(cluster: &str) -> String {
+    format!("{CLUSTER_LABEL}={cluster},app.kubernetes.io/component={NODE_COMPONENT}")
+}
+
+/// Who somebody is, as a DNS name in the certificate. All certificates come from the operator's own authority, so the
+/// name alone says what its holder may do.
+pub mod identity {
+    /// The nodes of a cluster: they may open links to each other, and answer the admin service.
+    pub fn node(cluster: &str, namespace: &str) -> String {
+        format!("node.{cluster}.{namespace}.greenroom.internal")
+    }
+
+    /// Whoever administers one cluster: may ask its nodes everything.
+    pub fn admin(cluster: &str, namespace: &str) -> String {
+        format!("admin.{cluster}.{namespace}.greenroom.internal")
+    }
+
+    /// The operator: may ask every node everything.
+    pub const OPERATOR: &str = "operator.greenroom.internal";
+
+    /// The placement API: may ask every node what it holds, and change nothing.
+    pub const PLACEMENT_API: &str = "placement-api.greenroom.internal";
+}

@@ -1,0 +1,3 @@
+//! The program `greenroom-e2e-cluster`.
+
+fn main() {}

@@ -1,0 +1,58 @@
+//! What the controller saw of one cluster, at one moment.
+
+use std::collections::BTreeMap;
+
+use greenroom_crds::ActorCluster;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::step::ObjectKey;
+
+/// One cluster as it was seen. Everything in it may be old by the time a step is taken, which is why steps that destroy
+/// something carry the uid and the version that they were decided on.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What the user declared; with namespace, uid and generation.
+    pub cluster: ActorCluster,
+    /// The objects that carry the cluster's label and that the operator makes, whole, as the API server has them.
+    pub children: BTreeMap<ObjectKey, serde_json::Value>,
+    /// The pods of the nodes.
+    pub pods: Vec<Pod>,
+    /// The shard map's pages that exist.
+    pub pages: Vec<u16>,
+    /// What the nodes said, by pod name. A node that did not answer is not in it.
+    pub nodes: BTreeMap<String, NodeReport>,
+}
+
+/// What a node's admin service said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeReport {
+    /// `Starting`, `Joining`, `Active`, `Draining` or `Drained`.
+    pub phase: String,
+    /// The id of its store.
+    pub store: String,
+    /// Which run on that store it is.
+    pub incarnation: u64,
+    /// Shards that the map gives it.
+    pub shards_owned: u32,
+    /// Shards that it serves.
+    pub shards_serving: u32,
+    /// Actors in memory, by type.
+    pub activations_by_type: BTreeMap<String, u64>,
+    /// The version of Greenroom that it was built with.
+    pub version: String,
+}
+
+/// What is the same for all clusters: how this operator was installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The image of the stock node, for clusters that name none.
+    pub node_image: String,
+    /// How the images are pulled; `None`: as Kubernetes decides by the tag.
+    pub image_pull_policy: Option<String>,
+    /// The names of the Secrets that pull the images.
+    pub image_pull_secrets: Vec<String>,
+    /// Where the operator and the placement API run; their pods may reach the nodes' admin ports.
+    pub namespace: String,
+    /// The DNS domain of the Kubernetes cluster.
+    pub cluster_domain: String,
+}

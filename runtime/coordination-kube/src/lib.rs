@@ -1,0 +1,1 @@
+//! The Kubernetes back end of `Coordination`.

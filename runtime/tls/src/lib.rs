@@ -1,0 +1,1 @@
+//! Mutual TLS between the parts of Greenroom.
