@@ -1,0 +1,86 @@
+//! An ActorCluster of a scenario.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::kubectl::eventually;
+use crate::scope::Scope;
+
+/// How long a cluster may take to become Ready: volumes, images and three nodes on a busy machine.
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// A cluster of the stock node, of so many nodes.
+pub(crate) fn counters(name: &str, replicas: u16) -> String {
+    format!(
+        "apiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, shards: 256, storage: {{size: 64Mi}}}}\n"
+    )
+}
+
+/// An ActorCluster in a scope.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) scope: Scope,
+    pub(crate) name: String,
+}
+
+impl Cluster {
+    /// Applies the YAML of a cluster with this name and waits until it is Ready.
+    pub(crate) async fn apply(scope: &Scope, name: &str, yaml: &str) -> Result<Self> {
+        scope.apply(yaml).await?;
+        let cluster = Self { scope: scope.clone(), name: name.into() };
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// Waits until the cluster is Ready as it is declared now.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        eventually(READY_WITHIN, "the cluster is Ready for its present generation", || async {
+            let cluster = self.get().await?;
+            let generation = &cluster["metadata"]["generation"];
+            ensure!(cluster["status"]["observedGeneration"] == *generation, "status {}", cluster["status"]);
+            ensure!(condition(&cluster, "Ready")["status"] == "True", "status {}", cluster["status"]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The cluster, as the API server has it.
+    pub(crate) async fn get(&self) -> Result<Value> {
+        self.scope.json(&["get", "actorcluster", &self.name]).await
+    }
+
+    /// `metadata` of a pod.
+    pub(crate) async fn pod(&self, ordinal: u16) -> Result<Value> {
+        self.scope.json(&["get", "pod", &self.pod_name(ordinal)]).await
+    }
+
+    pub(crate) fn pod_name(&self, ordinal: u16) -> String {
+        format!("{}-{ordinal}", self.name)
+    }
+
+    /// The uids of the pods, by ordinal.
+    pub(crate) async fn pod_uids(&self, replicas: u16) -> Result<Vec<String>> {
+        let mut uids = Vec::new();
+        for ordinal in 0..replicas {
+            let pod = self.pod(ordinal).await?;
+            uids.push(pod["metadata"]["uid"].as_str().context("a pod without uid")?.to_owned());
+        }
+        Ok(uids)
+    }
+
+    /// `kubectl greenroom call`; the reply.
+    pub(crate) async fn call(&self, actor: &str, method: &str, arguments: &str) -> Result<String> {
+        let call = ["call", "--cluster", &self.name, actor, method, arguments];
+        Ok(self.scope.greenroom(&call).await?.trim().to_owned())
+    }
+}
+
+/// A condition of an object; null if it has none of this type.
+pub(crate) fn condition<'a>(object: &'a Value, of_type: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions
+        .and_then(|all| all.iter().find(|condition| condition["type"] == of_type))
+        .unwrap_or(&Value::Null)
+}

@@ -1,1 +1,0 @@
-//! What must hold on a real Kubernetes.
