@@ -299,7 +299,7 @@ async fn serve_mesh(serving: impl Future<Output = Result<(), tonic::transport::E
 
 fn mesh_config(config: &NodeConfig, run: NodeRun, env: SharedEnv) -> MeshConfig {
     let me = NodeIdentity { name: config.node.clone(), run };
-    MeshConfig { me, cluster: config.cluster.clone(), limits: MeshLimits::default(), env }
+    MeshConfig { me, cluster: config.cluster.clone(), limits: MeshLimits::default(), env, tls: None }
 }
 
 /// The router answers what comes over the mesh, and calls over the mesh: one of the two must come first.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use greenroom_core::env::SharedEnv;
 use greenroom_core::map::NodeRun;
+use greenroom_tls::{Acceptor, Connector, Tls, TlsError};
 
 /// A node as it introduces itself: its name and the run it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +26,23 @@ pub struct MeshConfig {
     pub limits: MeshLimits,
     /// Randomness and tasks.
     pub env: SharedEnv,
+    /// Who may be at the other end of a link; `None`: whoever says the right hello, over plain TCP.
+    pub tls: Option<MeshTls>,
+}
+
+/// Mutual TLS for all links: both ends must have the identity of this cluster's nodes.
+#[derive(Clone)]
+pub struct MeshTls {
+    pub(super) acceptor: Acceptor,
+    pub(super) connector: Connector,
+}
+
+impl MeshTls {
+    /// With the certificate that `tls` holds; `node` is the identity that all nodes of this cluster share.
+    pub fn new(tls: &Tls, node: &str) -> Result<Self, TlsError> {
+        let acceptor = Acceptor::new(tls.clone(), [node])?;
+        Ok(Self { acceptor, connector: Connector::new(tls.clone(), node)? })
+    }
 }
 
 /// The limits of a link. Passing one is a named error of the one call concerned, never the end of the link.

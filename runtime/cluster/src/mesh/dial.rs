@@ -117,7 +117,12 @@ async fn handshake(
     shared: &Shared,
     to: &PeerAddress,
 ) -> Result<(v1::Frame, Streaming<v1::Frame>, Outbound), DialError> {
-    let channel = endpoint(shared, to)?.connect().await.map_err(|error| DialError::Connect(chain(&error)))?;
+    let endpoint = endpoint(shared, to)?;
+    let channel = match &shared.config.tls {
+        Some(tls) => endpoint.connect_with_connector(tls.connector.clone()).await,
+        None => endpoint.connect().await,
+    };
+    let channel = channel.map_err(|error| DialError::Connect(chain(&error)))?;
     let mut client = MeshClient::new(channel).max_decoding_message_size(shared.config.limits.max_frame_bytes);
     let (outbound, frames) = mpsc::channel(FRAMES_IN_TRANSPORT);
     let hello = hello::to_peer(&shared.config.cluster, &shared.config.me, to);

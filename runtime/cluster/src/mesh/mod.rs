@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Streaming;
 
-pub use config::{MeshConfig, MeshLimits, NodeIdentity};
+pub use config::{MeshConfig, MeshLimits, MeshTls, NodeIdentity};
 pub use error::{DialError, HelloError, Violation};
 pub use stats::{MeshCounts, MeshStats};
 

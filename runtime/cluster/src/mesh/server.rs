@@ -28,7 +28,8 @@ pub(super) fn serve(
     listener: TcpListener,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send {
     let limits = shared.config.limits;
-    let guests = Guests::new(listener, shared.stats.clone(), limits.handshake_timeout);
+    let acceptor = shared.config.tls.as_ref().map(|tls| tls.acceptor.clone());
+    let guests = Guests::new(listener, acceptor, shared.stats.clone(), limits.handshake_timeout);
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

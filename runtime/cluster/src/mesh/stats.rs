@@ -46,6 +46,8 @@ counters! {
     bytes_out,
     /// Hellos that this node refused: wrong protocol, cluster, node, store or incarnation.
     refused_hellos,
+    /// TLS handshakes that this node did not complete: no certificate, a wrong one, or no TLS at all.
+    refused_handshakes,
     /// Links closed because the other node broke the protocol.
     protocol_errors,
     /// Connections closed that never said a valid hello: scanners, health checkers, random bytes.

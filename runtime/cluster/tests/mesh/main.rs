@@ -6,3 +6,4 @@ mod calls;
 mod intruders;
 mod links;
 mod nodes;
+mod tls;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshCounts, MeshLimits, NodeIdentity};
+use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshCounts, MeshLimits, MeshTls, NodeIdentity};
 use greenroom_cluster::{MeshHandler, MeshReply, MeshRequest, Network, NetworkError, PeerAddress};
 use greenroom_core::call::{Call, CallContext};
 use greenroom_core::env::SystemEnv;
@@ -32,13 +32,23 @@ pub(crate) async fn node(number: u128) -> Node {
 }
 
 pub(crate) async fn node_with(number: u128, incarnation: u64, limits: MeshLimits) -> Node {
+    node_behind(None, number, incarnation, limits).await
+}
+
+/// A node whose links use TLS, if that is given.
+pub(crate) async fn node_behind(
+    tls: Option<MeshTls>,
+    number: u128,
+    incarnation: u64,
+    limits: MeshLimits,
+) -> Node {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let run = NodeRun { store: StoreId(Uuid::from_u128(number)), incarnation: Incarnation(incarnation) };
     let name = format!("node-{number}");
     let address = listener.local_addr().unwrap().to_string();
     let me = NodeIdentity { name: name.clone(), run };
     let handler = Arc::new(Handler::default());
-    let config = MeshConfig { me, cluster: CLUSTER.into(), limits, env: Arc::new(SystemEnv) };
+    let config = MeshConfig { me, cluster: CLUSTER.into(), limits, env: Arc::new(SystemEnv), tls };
     let mesh = Mesh::new(config, handler.clone());
     tokio::spawn(mesh.serve(listener));
     Node { mesh, handler, address: PeerAddress { name, address, run: Some(run) } }
