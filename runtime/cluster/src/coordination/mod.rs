@@ -5,8 +5,10 @@
 //! may be down. Presence is a hint for speed; no safety rests on it.
 //!
 //! Back ends: [`Embedded`] in this process, [`Remote`] over gRPC (served by [`serve`]), Kubernetes in a crate of its
-//! own, and the simulation's with faults. One suite checks them all (`tests/coordination.rs`).
+//! own, and the simulation's with faults. One suite checks them all (`conformance`).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod embedded;
 mod remote;
 mod server;
@@ -64,7 +66,7 @@ pub enum ReadError {
     Unavailable(String),
     /// The cluster has no such page.
     #[error(
-        "the shard map has no page {page}: it was created for fewer shards; start the node with the map's number"
+        "the shard map has no page {page}: nobody has created it yet, or it is for fewer shards; see that the operator runs, and that the node is started with the map's number of shards"
     )]
     NoSuchPage {
         /// The page that was asked for.
