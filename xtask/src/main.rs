@@ -6,6 +6,7 @@
 
 mod bench;
 mod generate;
+mod image;
 mod sim;
 mod test;
 #[cfg(test)]
@@ -29,6 +30,7 @@ enum Command {
     Test(test::Args),
     Generate(generate::Args),
     Bench(bench::Args),
+    Image(image::Args),
     Sim(sim::Args),
 }
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Sim(args) => sim::run(&args),
     };
     outcome.unwrap_or_else(|error| {

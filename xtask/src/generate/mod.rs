@@ -4,6 +4,7 @@
 //! a function that returns its output in memory: writing and checking for staleness are the same walk over the
 //! same list, and a test of the `tidy` module makes the check part of every test run.
 
+mod chart;
 mod crds;
 mod proto;
 
@@ -16,7 +17,8 @@ use anyhow::{Context, Result};
 
 use crate::workspace;
 
-/// Write the generated files: Rust code from the .proto files, CRD YAML, the reference of the custom resources.
+/// Write the generated files: Rust code from the .proto files, the charts' CRDs and values,
+/// the reference of the custom resources.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail and name the files that are stale.
@@ -89,7 +91,8 @@ impl Outputs {
     fn generate(root: &Path) -> Result<Self> {
         let mut outputs = Self::default();
         proto::generate(root, &mut outputs).context("cannot compile the .proto files")?;
-        crds::generate(&mut outputs).context("cannot print the custom resource definitions")?;
+        crds::generate(&mut outputs);
+        chart::generate(root, &mut outputs).context("cannot print the charts' definitions and values")?;
         Ok(outputs)
     }
 
