@@ -113,6 +113,8 @@ pub(crate) struct Node {
     registered: Observed<bool>,
     pub(crate) phase: Observed<Phase>,
     failure: Observed<Option<ClusterError>>,
+    /// Why registration does not come forward.
+    waits_for: Observed<Option<String>>,
 }
 
 impl Driver {
@@ -125,6 +127,7 @@ impl Driver {
             registered: Observed::default(),
             phase: Observed::new(Phase::Starting),
             failure: Observed::new(None),
+            waits_for: Observed::new(None),
             config,
         });
         let env = &node.config.env;
@@ -161,6 +164,11 @@ impl Driver {
     pub fn state(&self) -> NodeState {
         let Tally { owned, serving } = self.node.config.shards.tally().get();
         NodeState { phase: self.node.phase.get(), shards_owned: owned, shards_serving: serving }
+    }
+
+    /// What a node that is still starting waits for, if that is the register.
+    pub fn waits_for(&self) -> Option<String> {
+        self.node.waits_for.get()
     }
 
     /// Sees each change of the phase.

@@ -91,9 +91,17 @@ pub struct NodeArgs {
     #[arg(long, env = "GREENROOM_STORAGE_ENGINE", value_enum)]
     pub storage_engine: Option<StorageEngine>,
 
-    /// Where the shard map is kept, http://HOST:PORT; without it the node is a cluster of its own
+    /// Where the shard map is kept, http://HOST:PORT or `kubernetes`; without it the node is a cluster of its own
     #[arg(long, env = "GREENROOM_COORDINATION", value_name = "URL")]
     pub coordination: Option<String>,
+
+    /// The cluster's namespace in Kubernetes [default: that of the pod]
+    #[arg(long, env = "GREENROOM_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// A directory with tls.crt, tls.key and ca.crt; with it, mesh and admin service take mutual TLS only
+    #[arg(long, env = "GREENROOM_TLS_DIR", value_name = "DIR")]
+    pub tls_dir: Option<PathBuf>,
 
     /// How many nodes the cluster has [default: 1]
     #[arg(long, env = "GREENROOM_REPLICAS", value_name = "N")]
@@ -168,8 +176,8 @@ impl NodeArgs {
     pub fn resolve(self) -> Result<NodeConfig, ConfigError> {
         let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let args = or!(self, file, {
-            cluster, node, data_dir, storage_engine, coordination, replicas, shards, gateway_listen, mesh_listen,
-            admin_listen, health_listen, drain_seconds, log, log_format, otlp_endpoint, exit_with_parent,
+            cluster, node, data_dir, storage_engine, coordination, namespace, tls_dir, replicas, shards, gateway_listen,
+            mesh_listen, admin_listen, health_listen, drain_seconds, log, log_format, otlp_endpoint, exit_with_parent,
         });
         let cluster = args.cluster.unwrap_or_else(|| "local".into());
         let config = NodeConfig {
@@ -177,7 +185,9 @@ impl NodeArgs {
             cluster,
             data_dir: args.data_dir.unwrap_or_else(|| "./data".into()),
             storage_engine: args.storage_engine.unwrap_or_default(),
+            namespace: namespace(args.namespace, args.coordination.as_deref(), args.tls_dir.is_some())?,
             coordination: args.coordination,
+            tls_dir: args.tls_dir,
             replicas: args.replicas.unwrap_or(1),
             shards: shard_count(args.shards)?,
             gateway_listen: args.gateway_listen.unwrap_or_else(|| loopback(7400)),
@@ -200,6 +210,30 @@ fn read_file(path: &Path) -> Result<NodeArgs, ConfigError> {
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     serde_saphyr::from_str(&text)
         .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
+}
+
+/// The value of `--coordination` for a cluster in Kubernetes.
+pub const KUBERNETES: &str = "kubernetes";
+
+/// Where a pod is told its namespace.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The namespace, where one is needed: the shard map lies in it, and the identities of the certificates name it.
+fn namespace(
+    given: Option<String>,
+    coordination: Option<&str>,
+    tls: bool,
+) -> Result<Option<String>, ConfigError> {
+    if given.is_some() || !(tls || coordination == Some(KUBERNETES)) {
+        return Ok(given);
+    }
+    let told = std::fs::read_to_string(NAMESPACE_FILE).map_err(|_| ConfigError::Value {
+        setting: "--namespace",
+        message:
+            "it is not set, and this is no pod that could tell it; set the namespace of the ActorCluster"
+                .into(),
+    })?;
+    Ok(Some(told.trim().to_owned()))
 }
 
 fn shard_count(shards: Option<u16>) -> Result<ShardCount, ConfigError> {
@@ -229,8 +263,12 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Which engine holds the state.
     pub storage_engine: StorageEngine,
-    /// Where the shard map is kept; `None`: in this process.
+    /// Where the shard map is kept: a URL or [`KUBERNETES`]; `None`: in this process.
     pub coordination: Option<String>,
+    /// The cluster's namespace in Kubernetes; set whenever `coordination` or `tls_dir` need one.
+    pub namespace: Option<String>,
+    /// Where the certificate, key and authorities of mesh and admin service lie; `None`: they are plain.
+    pub tls_dir: Option<PathBuf>,
     /// How many nodes the cluster has.
     pub replicas: u32,
     /// How many shards the cluster has.
@@ -265,6 +303,8 @@ impl NodeConfig {
             data_dir: "./data".into(),
             storage_engine: StorageEngine::Memory,
             coordination: None,
+            namespace: None,
+            tls_dir: None,
             replicas: 1,
             shards: ShardCount::DEFAULT,
             gateway_listen: any_port,
@@ -334,15 +374,38 @@ mod tests {
             ("shards: 0\n", "--shards: 0 is not between 1 and"),
             ("replicas: 3\n", "greenroom dev"),
             ("replicas: 0\n", "0 nodes make no cluster"),
+            ("coordination: kubernetes\n", "--namespace: it is not set"),
+            ("tlsDir: /tls\n", "set the namespace of the ActorCluster"),
         ] {
             let error = with_file(yaml, NodeArgs::default()).unwrap_err().to_string();
             assert!(error.contains(part), "{yaml:?}: {error}");
         }
     }
 
+    /// What the operator writes into the ConfigMap and the pod's environment.
+    #[test]
+    fn the_settings_of_a_pod_are_understood() {
+        let yaml = "cluster: games\nreplicas: 3\nshards: 256\nstorageEngine: sqlite\ndataDir: /data\n\
+            coordination: kubernetes\ntlsDir: /etc/greenroom/tls\ngatewayListen: 0.0.0.0:7400\n\
+            meshListen: 0.0.0.0:7401\nadminListen: 0.0.0.0:7402\nhealthListen: 0.0.0.0:7403\ndrainSeconds: 20\n";
+        let environment = NodeArgs {
+            node: Some("games-2".into()),
+            namespace: Some("prod".into()),
+            drain_seconds: Some(40),
+            ..NodeArgs::default()
+        };
+        let config = with_file(yaml, environment).unwrap();
+        assert_eq!((config.node.as_str(), config.namespace.as_deref()), ("games-2", Some("prod")));
+        assert_eq!((config.coordination.as_deref(), config.drain_seconds), (Some(KUBERNETES), 40));
+        assert_eq!(config.tls_dir, Some("/etc/greenroom/tls".into()));
+        assert_eq!(config.admin_listen.to_string(), "0.0.0.0:7402");
+    }
+
     #[test]
     fn the_printed_configuration_can_be_read_back() {
-        let yaml = NodeArgs::default().resolve().unwrap().to_yaml();
-        assert!(with_file(&yaml, NodeArgs::default()).is_ok(), "{yaml}");
+        let args =
+            NodeArgs { namespace: Some("prod".into()), tls_dir: Some("/tls".into()), ..NodeArgs::default() };
+        let config = args.resolve().unwrap();
+        assert_eq!(with_file(&config.to_yaml(), NodeArgs::default()).unwrap(), config);
     }
 }

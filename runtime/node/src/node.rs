@@ -5,9 +5,12 @@
 //! the reverse: take no new calls, finish the running turns, leave, flush the store, close the ports.
 
 mod facts;
+mod kubernetes;
+mod security;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use greenroom_cluster::mesh::{Mesh, MeshConfig, MeshLimits, NodeIdentity};
 use greenroom_cluster::registration::Refused;
 use greenroom_cluster::{
     ClusterError, Coordination, Driver, DriverConfig, Embedded, MeshHandler, MeshReply, MeshRequest, Peer,
-    Remote, Router, Shards,
+    Phase, Remote, Router, Shards,
 };
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::engine::{Engine, EngineBuilder};
@@ -29,14 +32,16 @@ use greenroom_gateway::Gateway;
 use greenroom_proto::v1;
 use greenroom_proto::v1::gateway_server::GatewayServer;
 use greenroom_store::{Store, StoreError, StoreOptions};
+use greenroom_tls::{Tls, TlsError, directory};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{NodeConfig, StorageEngine};
-use crate::servers::{Acceptor, AdminService, PortStats, admin_routes, gateway_routes, health_routes};
+use crate::config::{KUBERNETES, NodeConfig, StorageEngine};
+use crate::servers::{AdminService, Guard, Port, PortStats, admin_routes, gateway_routes, health_routes};
 use crate::telemetry::Metrics;
+use security::Security;
 
 /// Why a node cannot start or go on.
 #[derive(Debug, Error)]
@@ -57,6 +62,32 @@ pub enum NodeError {
     /// The cluster does not take this node.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A setting needs what this program was built without.
+    #[error(
+        "{0} needs Kubernetes support, which this program lacks; build it with the feature `kubernetes` of the crate greenroom"
+    )]
+    Feature(&'static str),
+    /// The API server cannot be used.
+    #[error("{0}")]
+    Kubernetes(String),
+    /// The certificate, key or authorities cannot be used.
+    #[error("the TLS files in {} cannot be used: {source}", directory.display())]
+    Tls {
+        /// Where they lie.
+        directory: PathBuf,
+        /// Why.
+        source: TlsError,
+    },
+    /// The certificate is somebody else's.
+    #[error("the certificate in {} is for {found}, but this node is {expected}; mount the Secret that the operator made for the nodes of this cluster", directory.display())]
+    Identity {
+        /// Where it lies.
+        directory: PathBuf,
+        /// The names in it.
+        found: String,
+        /// The name that the nodes of this cluster have.
+        expected: String,
+    },
     /// The metrics cannot be set up.
     #[error("cannot set up the metrics: {0}")]
     Metrics(String),
@@ -82,6 +113,7 @@ pub(crate) struct Shared {
     store: Arc<Store>,
     mesh: Arc<Mesh>,
     gateway: Gateway,
+    tls: Option<Tls>,
     health: tonic_health::server::HealthReporter,
     ports: Vec<(&'static str, Arc<PortStats>)>,
     peer: Peer,
@@ -90,20 +122,21 @@ pub(crate) struct Shared {
 
 /// The four ports, bound.
 struct Ports {
-    gateway: Acceptor,
+    gateway: Port,
     mesh: TcpListener,
-    admin: Acceptor,
-    health: Acceptor,
+    admin: Port,
+    health: Port,
 }
 
 impl Node {
     /// Starts a node. It takes calls at once; [`when_active`](Self::when_active) tells when all its shards are served.
     pub async fn start(config: NodeConfig, types: Types) -> Result<Self, NodeError> {
         let env: SharedEnv = Arc::new(SystemEnv);
-        let ports = Ports::bind(&config).await?;
+        let security = Security::load(&config).await?;
+        let ports = Ports::bind(&config, security.as_ref().map(|security| security.admin.clone())).await?;
         let peer = ports.peer(&config.node);
         let shards = Shards::new(config.shards);
-        let coordination = coordination(&config, &env)?;
+        let coordination = coordination(&config, &env).await?;
         let store = Arc::new(open_store(&config, &shards).await?);
         let engine = types(Engine::builder(env.clone(), config.shards)).build();
         let driver = Driver::start(DriverConfig {
@@ -118,7 +151,7 @@ impl Node {
             expected_members: config.replicas as usize,
         });
         let handler = Arc::new(LateHandler::default());
-        let mesh = Mesh::new(mesh_config(&config, store.run(), env), handler.clone());
+        let mesh = Mesh::new(mesh_config(&config, store.run(), env, security.as_ref()), handler.clone());
         let router = Router::new(&driver, mesh.clone());
         handler.set(&router);
         let gateway = Gateway::new(Arc::new(OneAttempt(router.clone())));
@@ -134,6 +167,7 @@ impl Node {
             store,
             mesh,
             gateway,
+            tls: security.map(|security| security.tls),
             health,
             ports: stats,
             peer,
@@ -142,6 +176,7 @@ impl Node {
         shared.metrics.read_from(&shared);
         let (stop, stopping) = watch::channel(false);
         let servers = vec![
+            tokio::spawn(follow_certificates(shared.clone(), stopping.clone())),
             tokio::spawn(ports.gateway.serve(gateway_routes, stopping.clone())),
             tokio::spawn(serve_mesh(shared.mesh.serve(ports.mesh))),
             tokio::spawn(ports.admin.serve(admin_routes(AdminService(shared.clone())), stopping.clone())),
@@ -228,16 +263,21 @@ impl Shared {
         error.into()
     }
 
+    /// Takes no new calls and finishes the running turns. At once if that was done before: a pod is drained over the
+    /// admin port before it is sent SIGTERM, and a turn that was given up then is not waited for again.
     pub(crate) async fn drain(&self, timeout: Duration) -> usize {
+        if self.driver.state().phase == Phase::Drained {
+            return 0;
+        }
         self.health.set_not_serving::<GatewayServer<Gateway>>().await;
         self.driver.drain(timeout).await
     }
 }
 
 impl Ports {
-    async fn bind(config: &NodeConfig) -> Result<Self, NodeError> {
+    async fn bind(config: &NodeConfig, admin: Option<Guard>) -> Result<Self, NodeError> {
         let bind = async |port, address| {
-            Acceptor::bind(port, address).await.map_err(|source| NodeError::Bind { port, address, source })
+            Port::bind(port, address).await.map_err(|source| NodeError::Bind { port, address, source })
         };
         let mesh = config.mesh_listen;
         let no_mesh = |source| NodeError::Bind { port: "mesh", address: mesh, source };
@@ -245,7 +285,7 @@ impl Ports {
             gateway: bind("gateway", config.gateway_listen).await?,
             // The mesh has an accept loop of its own: its connections are links, which live as long as both nodes.
             mesh: TcpListener::bind(mesh).await.map_err(no_mesh)?,
-            admin: bind("admin", config.admin_listen).await?,
+            admin: bind("admin", config.admin_listen).await?.guarded(admin),
             health: bind("health", config.health_listen).await?,
         })
     }
@@ -253,7 +293,7 @@ impl Ports {
     /// Where this node can be reached.
     fn peer(&self, name: &str) -> Peer {
         let text = |address: io::Result<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
-        let address = |port: &Acceptor| text(port.address());
+        let address = |port: &Port| text(port.address());
         Peer {
             name: name.to_owned(),
             mesh_address: text(self.mesh.local_addr()),
@@ -265,13 +305,14 @@ impl Ports {
     }
 
     fn stats(&self) -> Vec<(&'static str, Arc<PortStats>)> {
-        let stats = |name: &'static str, port: &Acceptor| (name, port.stats());
+        let stats = |name: &'static str, port: &Port| (name, port.stats());
         vec![stats("gateway", &self.gateway), stats("admin", &self.admin), stats("health", &self.health)]
     }
 }
 
-fn coordination(config: &NodeConfig, env: &SharedEnv) -> Result<Arc<dyn Coordination>, NodeError> {
-    match &config.coordination {
+async fn coordination(config: &NodeConfig, env: &SharedEnv) -> Result<Arc<dyn Coordination>, NodeError> {
+    match config.coordination.as_deref() {
+        Some(KUBERNETES) => kubernetes::coordination(config, env).await,
         Some(address) => Ok(Arc::new(Remote::new(env.clone(), address)?)),
         None if config.storage_engine == StorageEngine::Memory => {
             Ok(Arc::new(Embedded::memory(config.shards)))
@@ -297,9 +338,19 @@ async fn serve_mesh(serving: impl Future<Output = Result<(), tonic::transport::E
     }
 }
 
-fn mesh_config(config: &NodeConfig, run: NodeRun, env: SharedEnv) -> MeshConfig {
+fn mesh_config(config: &NodeConfig, run: NodeRun, env: SharedEnv, security: Option<&Security>) -> MeshConfig {
     let me = NodeIdentity { name: config.node.clone(), run };
-    MeshConfig { me, cluster: config.cluster.clone(), limits: MeshLimits::default(), env, tls: None }
+    let tls = security.map(|security| security.mesh.clone());
+    MeshConfig { me, cluster: config.cluster.clone(), limits: MeshLimits::default(), env, tls }
+}
+
+/// Keeps the certificate up with its files until the node stops.
+async fn follow_certificates(node: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+    let (Some(tls), Some(files)) = (&node.tls, &node.config.tls_dir) else { return };
+    tokio::select! {
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = directory::follow(tls.clone(), files.clone(), directory::POLL) => {}
+    }
 }
 
 /// The router answers what comes over the mesh, and calls over the mesh: one of the two must come first.

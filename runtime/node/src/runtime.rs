@@ -1,6 +1,7 @@
 //! The runtime: a node inside your program, and typed references to actors wherever they are.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use greenroom_core::actor::{Actor, ActorMethods};
@@ -107,15 +108,25 @@ impl RuntimeBuilder {
     pub async fn run(self) -> Result<(), RuntimeError> {
         let config = self.config?;
         let _telemetry = telemetry::init(&config)?;
-        let exit_with_parent = config.exit_with_parent;
-        let node = Node::start(config, self.types).await?;
+        // Watched from before the start, which may wait: the first process of a container ignores a signal that it
+        // does not watch for.
+        let mut stop = pin!(shutdown::requested(config.exit_with_parent));
+        let node = tokio::select! {
+            biased;
+            reason = &mut stop => {
+                let reason = reason.map_err(RuntimeError::Signals)?;
+                tracing::info!(reason, "stopping before the node has started");
+                return Ok(());
+            }
+            node = Node::start(config, self.types) => node?,
+        };
         let active = async {
             node.when_active().await?;
             std::future::pending::<Result<(), NodeError>>().await
         };
         let outcome = tokio::select! {
             biased;
-            reason = shutdown::requested(exit_with_parent) => reason.map_err(RuntimeError::Signals),
+            reason = &mut stop => reason.map_err(RuntimeError::Signals),
             error = node.failed() => Err(error.into()),
             Err(error) = active => Err(error.into()),
         };

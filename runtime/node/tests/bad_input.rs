@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use greenroom::{CallError, CallOptions, Client};
-use support::{Cluster, Tally};
+use support::{Cluster, Tally, http_get};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -149,14 +149,4 @@ async fn wrong_bytes_on_every_port_close_their_connection_and_nothing_else() {
     assert_eq!(tally.add(1).await.unwrap(), 6);
     assert!(http_get(&peer.health_address, "/readyz").await.contains("ok"));
     cluster.stop().await;
-}
-
-async fn http_get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-    answer
 }

@@ -9,7 +9,7 @@ use greenroom_core::retry::Backoff;
 use super::writes::Settled;
 use super::{Node, Phase};
 use crate::ClusterError;
-use crate::coordination::Versioned;
+use crate::coordination::{ReadError, Versioned};
 use crate::coordinator::PageWrite;
 use crate::registration::{Start, register};
 
@@ -53,10 +53,29 @@ impl Node {
         let mut backoff = Backoff::default();
         loop {
             match self.config.coordination.read(0).await {
-                Ok(page) => return self.learn(page),
-                Err(_) => self.pause(&mut backoff).await,
+                Ok(page) => {
+                    self.waits_for.set(None);
+                    return self.learn(page);
+                }
+                Err(error) => {
+                    self.wait_for_map(&error);
+                    self.pause(&mut backoff).await;
+                }
             }
         }
+    }
+
+    /// A node may start before the operator has created the map: it waits, and says so once.
+    fn wait_for_map(&self, error: &ReadError) {
+        let what = format!("it waits for the shard map: {error}");
+        self.waits_for.update(|told| {
+            let news = told.as_ref() != Some(&what);
+            if news {
+                tracing::warn!(%error, "waiting for the shard map");
+                *told = Some(what);
+            }
+            news
+        });
     }
 
     fn page0(&self) -> Versioned<Page> {

@@ -1,14 +1,13 @@
 //! What a node knows of itself, for the admin service, the health checks and the metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use greenroom_cluster::Phase;
 use greenroom_cluster::mesh::MeshCounts;
 use greenroom_proto::v1;
 
 use super::Shared;
-use crate::servers::PortStats;
 
 impl Shared {
     pub(crate) fn phase(&self) -> &'static str {
@@ -44,13 +43,20 @@ impl Shared {
         (read(&stats.calls), read(&stats.failed), read(&stats.refused))
     }
 
-    /// Connections accepted, refused and broken, by port.
-    pub(crate) fn port_counts(&self) -> Vec<(&'static str, u64, u64, u64)> {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let counts = |(port, stats): &(&'static str, Arc<PortStats>)| {
-            (*port, read(&stats.accepted), read(&stats.refused), read(&stats.broken))
-        };
-        self.ports.iter().map(counts).collect()
+    /// What became of the connections of each port.
+    pub(crate) fn port_counts(&self) -> Vec<(&'static str, [(&'static str, u64); 4])> {
+        self.ports.iter().map(|(port, stats)| (*port, stats.outcomes())).collect()
+    }
+
+    /// When this node's certificate stops being valid, in seconds of Unix time; `None` without TLS.
+    pub(crate) fn certificate_expires(&self) -> Option<u64> {
+        let expires = self.tls.as_ref()?.expires().duration_since(SystemTime::UNIX_EPOCH);
+        Some(expires.map_or(0, |since| since.as_secs()))
+    }
+
+    /// What a node that is not active waits for, if that is something outside.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        self.driver.waits_for()
     }
 
     pub(crate) fn status(&self) -> v1::NodeStatus {

@@ -21,11 +21,12 @@ pub(crate) fn health_routes(node: Arc<Shared>) -> Router {
 }
 
 async fn ready(State(node): State<Arc<Shared>>) -> (StatusCode, String) {
-    let phase = node.phase();
-    match node.is_ready() {
-        true => (StatusCode::OK, "ok\n".into()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: the node is {phase}\n")),
+    if node.is_ready() {
+        return (StatusCode::OK, "ok\n".into());
     }
+    let phase = node.phase();
+    let reason = node.waits_for().map(|what| format!("; {what}")).unwrap_or_default();
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: the node is {phase}{reason}\n"))
 }
 
 async fn metrics(State(node): State<Arc<Shared>>) -> impl axum::response::IntoResponse {

@@ -110,17 +110,23 @@ metrics! {
         observe(stats.envelopes_out, &[("direction", "out")]);
         observe(stats.envelopes_in, &[("direction", "in")]);
     };
-    "greenroom_mesh_errors_total" counter ["reason"] "Hellos refused, links closed for what they sent, connections that were no node's." => |node, observe| {
+    "greenroom_mesh_errors_total" counter ["reason"] "Hellos refused, links closed for what they sent, connections that were no node's, TLS handshakes without a node's certificate." => |node, observe| {
         let stats = node.mesh_counts();
         observe(stats.refused_hellos, &[("reason", "hello")]);
         observe(stats.protocol_errors, &[("reason", "protocol")]);
         observe(stats.strangers, &[("reason", "stranger")]);
+        observe(stats.refused_handshakes, &[("reason", "tls")]);
     };
-    "greenroom_connections_total" counter ["port", "outcome"] "Connections of each port: accepted, refused (too many), broken (by what they sent)." => |node, observe| {
-        for (port, accepted, refused, broken) in node.port_counts() {
-            observe(accepted, &[("port", port), ("outcome", "accepted")]);
-            observe(refused, &[("port", port), ("outcome", "refused")]);
-            observe(broken, &[("port", port), ("outcome", "broken")]);
+    "greenroom_connections_total" counter ["port", "outcome"] "Connections of each port: accepted, refused (too many), broken (by what they sent), untrusted (no valid certificate)." => |node, observe| {
+        for (port, outcomes) in node.port_counts() {
+            for (outcome, count) in outcomes {
+                observe(count, &[("port", port), ("outcome", outcome)]);
+            }
+        }
+    };
+    "greenroom_certificate_expiry_timestamp_seconds" gauge [] "When this node's certificate stops being valid, in Unix time; absent without TLS." => |node, observe| {
+        if let Some(seconds) = node.certificate_expires() {
+            observe(seconds, &[]);
         }
     };
     "greenroom_gateway_calls_total" counter ["outcome"] "Calls of clients: answered, failed, refused (not well formed)." => |node, observe| {

@@ -14,7 +14,8 @@ use greenroom_cluster::Embedded;
 use greenroom_cluster::coordination::serve;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// What the tests call.
@@ -144,4 +145,21 @@ impl Cluster {
         drop(self.stop.take());
         self.directory
     }
+}
+
+/// What an HTTP port answers, with its head.
+pub(crate) async fn http_answer(address: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// The same, if the answer must be a good one.
+pub(crate) async fn http_get(address: &str, path: &str) -> String {
+    let answer = http_answer(address, path).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    answer
 }
