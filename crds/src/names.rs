@@ -9,6 +9,17 @@ pub const GROUP: &str = "greenroom.dev";
 pub const CLUSTER_LABEL: &str = "greenroom.dev/cluster";
 /// The annotation with the hash of what the operator wants an object to be.
 pub const HASH_ANNOTATION: &str = "greenroom.dev/hash";
+/// The annotation with the hash of a node's settings, on its pod.
+pub const CONFIG_HASH_ANNOTATION: &str = "greenroom.dev/config-hash";
+/// The annotation with the number of nodes that a cluster was made with, on its StatefulSet and its shard map's pages.
+pub const REPLICAS_ANNOTATION: &str = "greenroom.dev/replicas";
+/// The annotation with the number of shards, on the shard map's pages.
+pub const SHARDS_ANNOTATION: &str = "greenroom.dev/shards";
+/// The annotation with the stock image that a cluster was made with, on its StatefulSet.
+pub const STOCK_IMAGE_ANNOTATION: &str = "greenroom.dev/stock-image";
+/// The annotation by which a user lets a cluster of stock nodes follow the operator's image: while it is `true`, on the
+/// ActorCluster.
+pub const FOLLOW_STOCK_IMAGE_ANNOTATION: &str = "greenroom.dev/follow-stock-image";
 
 /// `app.kubernetes.io/name` of a cluster's objects.
 pub const APP_NAME: &str = "greenroom";

@@ -3,7 +3,7 @@
 //! A status is not telemetry: its counts are rounded to two digits and written at most once a minute, since every
 //! write goes through the API server. Exact and current numbers come from the nodes.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,9 @@ pub struct ActivationStatus {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub by_type: Vec<TypeActivations>,
+    /// When they were counted. They are not counted again before they have changed by more than a tenth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Time>,
 }
 
 /// How many actors of a type are in memory.

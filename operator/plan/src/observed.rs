@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_crds::ActorCluster;
+use greenroom_crds::{ActorCluster, names};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::step::ObjectKey;
 
@@ -17,10 +18,35 @@ pub struct Observed {
     pub children: BTreeMap<ObjectKey, serde_json::Value>,
     /// The pods of the nodes.
     pub pods: Vec<Pod>,
-    /// The shard map's pages that exist.
-    pub pages: Vec<u16>,
+    /// The shard map's pages that exist; see [`PageSeen::from_metadata`].
+    pub pages: Vec<PageSeen>,
     /// What the nodes said, by pod name. A node that did not answer is not in it.
     pub nodes: BTreeMap<String, NodeReport>,
+}
+
+/// A page of the shard map that exists, and what it says about the cluster that it was made for. Pages outlive their
+/// ActorCluster, so a cluster of the same name may find those of its predecessor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSeen {
+    /// The page's number.
+    pub page: u16,
+    /// How many shards the map has.
+    pub shards: Option<u16>,
+    /// How many nodes the cluster was made with.
+    pub replicas: Option<u16>,
+}
+
+impl PageSeen {
+    /// Reads a ShardMap's metadata; `None` if it is no page of this cluster.
+    pub fn from_metadata(cluster: &str, metadata: &ObjectMeta) -> Option<Self> {
+        let number = |annotation| metadata.annotations.as_ref()?.get(annotation)?.parse().ok();
+        let page = metadata.name.as_deref()?.strip_prefix(cluster)?.strip_prefix('-')?.parse().ok()?;
+        Some(Self {
+            page,
+            shards: number(names::SHARDS_ANNOTATION),
+            replicas: number(names::REPLICAS_ANNOTATION),
+        })
+    }
 }
 
 /// What a node's admin service said.

@@ -1,0 +1,198 @@
+//! What the spec asks for that cannot be had, or not now.
+//!
+//! A spec that breaks a rule of its definition changes nothing: the answer is an error. Everything else gives an
+//! **effective spec**, which differs from the declared one exactly where a change is refused, with one [`Problem`] for
+//! each such place. So a refused change never holds up the others, and a cluster never loses its state by an edit:
+//!
+//! - `replicas` and the storage stay what they are once there is a StatefulSet. The number of nodes is read from the
+//!   annotation that the operator writes there, not from the object's own field: that one may have been changed by
+//!   somebody else and is to be put back.
+//! - `shards` and `replicas` are also kept by the pages of a shard map, which outlive the cluster.
+//! - Stock nodes keep the image that they were made with when the operator is upgraded, unless the cluster follows.
+
+use greenroom_crds::{ActorClusterSpec, Engine, names};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::Value;
+
+use crate::observed::{Observed, Settings};
+use crate::quantity::canonical;
+use crate::reasons::Reason;
+use crate::step::{Kind, ObjectKey};
+
+/// Something that the spec asks for and does not get.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// Which kind of problem.
+    pub reason: Reason,
+    /// What is wrong and, after `; `, what to do.
+    pub message: String,
+}
+
+/// What is to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Valid {
+    /// The effective spec.
+    pub spec: ActorClusterSpec,
+    /// The image of the nodes.
+    pub image: String,
+    /// What was refused.
+    pub problems: Vec<Problem>,
+}
+
+/// The effective spec of what was observed.
+///
+/// # Errors
+/// The spec cannot be run at all; nothing may be changed on its account.
+pub fn validate(observed: &Observed, settings: &Settings) -> Result<Valid, Problem> {
+    check_rules(observed)?;
+    let mut spec = observed.cluster.spec.clone();
+    let present = Present::of(observed);
+    let problems = [
+        keep_shards(&mut spec, observed),
+        keep_replicas(&mut spec, observed, present.as_ref()),
+        keep_storage(&mut spec, present.as_ref()),
+    ];
+    let image = image(observed, settings, &spec, present.as_ref());
+    Ok(Valid { spec, image, problems: problems.into_iter().flatten().collect() })
+}
+
+/// The rules of the definition, for objects that were stored while another one was in force.
+fn check_rules(observed: &Observed) -> Result<(), Problem> {
+    let invalid = |message: String| Err(Problem { reason: Reason::InvalidSpec, message });
+    let spec = &observed.cluster.spec;
+    for (field, value, most) in [
+        ("replicas", spec.replicas, 100),
+        ("shards", spec.shards, 16_384),
+        ("gateway.port", spec.gateway.port, 65_535),
+    ] {
+        if !(1..=most).contains(&value) {
+            return invalid(format!("{field} is {value}; set it to a number between 1 and {most}"));
+        }
+    }
+    match observed.cluster.validate_cel() {
+        Ok(()) => Ok(()),
+        Err(errors) => {
+            let errors = errors.into_vec();
+            invalid(
+                errors
+                    .first()
+                    .map_or_else(String::new, |error| format!("{}: {}", error.field_path, error.message)),
+            )
+        }
+    }
+}
+
+/// The StatefulSet that exists.
+struct Present<'a>(&'a Value);
+
+impl<'a> Present<'a> {
+    fn of(observed: &'a Observed) -> Option<Self> {
+        let name = names::stateful_set(observed.cluster.metadata.name.as_deref()?);
+        observed.children.get(&ObjectKey { kind: Kind::StatefulSet, name }).map(Self)
+    }
+
+    fn annotation(&self, name: &str) -> Option<&'a str> {
+        self.0["metadata"]["annotations"].get(name)?.as_str()
+    }
+
+    fn replicas(&self) -> Option<u16> {
+        let noted = self.annotation(names::REPLICAS_ANNOTATION).and_then(|text| text.parse().ok());
+        noted.or_else(|| self.0["spec"]["replicas"].as_u64()?.try_into().ok())
+    }
+
+    /// The template of the claims; without one the nodes keep their state in memory.
+    fn claim(&self) -> Option<&'a Value> {
+        self.0["spec"]["volumeClaimTemplates"].get(0)
+    }
+}
+
+/// A shard map that exists decides about the number of shards.
+fn keep_shards(spec: &mut ActorClusterSpec, observed: &Observed) -> Option<Problem> {
+    let kept = observed.pages.iter().find_map(|page| page.shards)?;
+    if kept == spec.shards {
+        return None;
+    }
+    let asked = std::mem::replace(&mut spec.shards, kept);
+    Some(Problem {
+        reason: Reason::ShardsRefused,
+        message: format!(
+            "the shard map that was kept has {kept} shards, not {asked}; make the ActorCluster with shards: {kept}, \
+             or delete the ShardMaps and volumes of the earlier one, and the state in them"
+        ),
+    })
+}
+
+/// The number of nodes stays: with fewer, shards would have no owner; more would get none.
+fn keep_replicas(
+    spec: &mut ActorClusterSpec,
+    observed: &Observed,
+    present: Option<&Present>,
+) -> Option<Problem> {
+    let kept = match present {
+        Some(present) => present.replicas(),
+        None => observed.pages.iter().find_map(|page| page.replicas),
+    }?;
+    if kept == spec.replicas {
+        return None;
+    }
+    let asked = std::mem::replace(&mut spec.replicas, kept);
+    Some(Problem {
+        reason: Reason::ScaleRefused,
+        message: format!(
+            "this version cannot change the number of nodes of an existing cluster from {kept} to {asked}, its shards \
+             would not move along; set replicas back to {kept}"
+        ),
+    })
+}
+
+/// The templates of claims cannot be changed, and stored state stays in its engine.
+fn keep_storage(spec: &mut ActorClusterSpec, present: Option<&Present>) -> Option<Problem> {
+    let present = present?;
+    let refused = |field: &str, asked: &str, kept: &str| {
+        Some(Problem {
+            reason: Reason::StorageChangeRefused,
+            message: format!(
+                "this version cannot change storage.{field} of an existing cluster from {kept} to {asked}; set it \
+                 back to {kept}, or make a new ActorCluster"
+            ),
+        })
+    };
+    let Some(claim) = present.claim() else {
+        let asked = std::mem::replace(&mut spec.storage.engine, Engine::Memory);
+        return if asked == Engine::Memory { None } else { refused("engine", "sqlite", "memory") };
+    };
+    let asked = std::mem::replace(&mut spec.storage.engine, Engine::Sqlite);
+    if asked != Engine::Sqlite {
+        return refused("engine", "memory", "sqlite");
+    }
+    let class = claim["spec"]["storageClassName"].as_str().map(str::to_owned);
+    let asked = std::mem::replace(&mut spec.storage.storage_class_name, class.clone());
+    let size = claim["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default();
+    let asked_size = std::mem::replace(&mut spec.storage.size, Quantity(size.to_owned())).0;
+    if asked != class {
+        let named = |class: Option<String>| class.unwrap_or_else(|| "the default class".into());
+        return refused("storageClassName", &named(asked), &named(class));
+    }
+    if canonical(&asked_size) == canonical(size) { None } else { refused("size", &asked_size, size) }
+}
+
+/// The image of the nodes. A user's is taken as it is. Stock nodes stay at the image that they were made with, so that
+/// an upgrade of the operator restarts no node, until the user says that they follow.
+fn image(
+    observed: &Observed,
+    settings: &Settings,
+    spec: &ActorClusterSpec,
+    present: Option<&Present>,
+) -> String {
+    if let Some(image) = &spec.image {
+        return image.clone();
+    }
+    let annotations = observed.cluster.metadata.annotations.as_ref();
+    let follows = annotations
+        .and_then(|annotations| annotations.get(names::FOLLOW_STOCK_IMAGE_ANNOTATION))
+        .is_some_and(|follows| follows == "true");
+    let kept =
+        present.filter(|_| !follows).and_then(|present| present.annotation(names::STOCK_IMAGE_ANNOTATION));
+    kept.unwrap_or(&settings.node_image).to_owned()
+}
