@@ -121,7 +121,7 @@ impl ActorId {
 
     /// The name of this actor's placement object: valid as a Kubernetes name, whatever the key is.
     pub fn placement_name(&self) -> String {
-        let hash = self.hashed(xxh3_128);
+        let hash = self.placement_hash();
         let base32 = data_encoding::BASE32_NOPAD.encode(&hash.to_be_bytes()).to_ascii_lowercase();
         let prefix: String = self
             .actor_type
@@ -130,6 +130,18 @@ impl ActorId {
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .collect();
         format!("{prefix}-{base32}")
+    }
+
+    /// The hash in the name of the placement object.
+    pub(crate) fn placement_hash(&self) -> u128 {
+        self.hashed(xxh3_128)
+    }
+
+    /// The hash in this name of a placement object; none if it is no such name.
+    pub(crate) fn placement_hash_of(name: &str) -> Option<u128> {
+        let (_, base32) = name.rsplit_once('-')?;
+        let hash = data_encoding::BASE32_NOPAD.decode(base32.to_ascii_uppercase().as_bytes()).ok()?;
+        hash.try_into().ok().map(u128::from_be_bytes)
     }
 
     /// Hashes `type ‖ 0 ‖ key` without allocating.
@@ -330,7 +342,10 @@ mod tests {
     #[test]
     fn call_ids_and_placement_names_match_the_committed_vectors() {
         assert_eq!(CallId(1).child(0).to_string(), "c5a60571d49cc7a9811024a911e8a1bd");
-        assert_eq!(id("Counter/page-1").placement_name(), "counter-hxvdxvmwyyt7dwpma4liupvy74");
+        let page = id("Counter/page-1");
+        assert_eq!(page.placement_name(), "counter-hxvdxvmwyyt7dwpma4liupvy74");
+        assert_eq!(ActorId::placement_hash_of(&page.placement_name()), Some(page.placement_hash()));
+        assert_eq!(ActorId::placement_hash_of("counter-1"), None);
     }
 
     #[test]

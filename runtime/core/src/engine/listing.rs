@@ -87,6 +87,12 @@ impl Engine {
         stats
     }
 
+    /// True when the engine takes no calls from outside any more and serves no shard.
+    pub fn is_drained(&self) -> bool {
+        let draining = self.draining.load(std::sync::atomic::Ordering::SeqCst);
+        draining && self.owned.iter().all(|slot| slot.load().is_none())
+    }
+
     /// The activations after `after` in the order of type and key, at most `limit`, optionally of one type.
     ///
     /// Keeps only `limit` of them in memory however many there are.
@@ -115,9 +121,18 @@ impl Engine {
     pub fn placement(&self, actor: &ActorId) -> Option<Placement> {
         self.directory.pin().get(actor).map(|activation| describe(&**activation))
     }
+
+    /// One activation by the name of its placement object. Looks at all of them.
+    pub fn placement_named(&self, name: &str) -> Option<Placement> {
+        let hash = ActorId::placement_hash_of(name)?;
+        let directory = self.directory.pin();
+        let mut found = directory.iter().filter(|(id, _)| id.placement_hash() == hash);
+        let (_, activation) = found.find(|(id, _)| id.placement_name() == name)?;
+        Some(describe(&**activation))
+    }
 }
 
-fn describe(activation: &dyn AnyActivation) -> Placement {
+pub(super) fn describe(activation: &dyn AnyActivation) -> Placement {
     Placement {
         actor: activation.id().clone(),
         shard: activation.shard().shard(),

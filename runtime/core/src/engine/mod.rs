@@ -7,8 +7,11 @@
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself.
+//! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
 mod activation;
+mod changes;
+mod clock;
 mod inline;
 mod listing;
 mod turn;
@@ -27,6 +30,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use activation::Loaded;
+pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
+pub use clock::Stamp;
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
@@ -40,6 +45,7 @@ use crate::identity::{ActorId, Shard, ShardCount};
 use crate::shard::OwnedShard;
 use crate::transport::{SharedTransport, Transport};
 use activation::{Activation, AnyActivation};
+use changes::ChangeLog;
 use types::{Dispatch, TypeTable};
 
 /// The turn engine of one node.
@@ -53,6 +59,7 @@ pub struct Engine {
     /// Every activation of this node. The hash seed comes from the environment: not guessable by who chooses keys, and
     /// the same again in a replayed simulation.
     directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
+    change_log: ChangeLog,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -112,6 +119,7 @@ impl EngineBuilder {
         let engine = Arc::new(Engine {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
+            change_log: ChangeLog::new(self.env.now()),
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -240,7 +248,13 @@ impl Engine {
                     let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
                     let make =
                         || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), &self.env);
-                    directory.get_or_insert_with(target.clone(), || Arc::new(make())).clone()
+                    match directory.try_insert_with(target.clone(), || Arc::new(make())) {
+                        Ok(made) => {
+                            self.record_change(&**made);
+                            made.clone()
+                        }
+                        Err(found) => found.clone(),
+                    }
                 }
             };
             if Arc::ptr_eq(found.shard(), shard) {
@@ -257,12 +271,18 @@ impl Engine {
 
     /// Takes the activation of this actor out of the directory if it has left memory.
     fn forget_gone(&self, target: &ActorId) {
-        let _ = self.directory.pin().remove_if(target, |_, current| current.is_gone());
+        self.remove_if(target, |current| current.is_gone());
     }
 
     /// Takes an activation that has gone out of the directory.
     fn forget(&self, gone: &Arc<dyn AnyActivation>) {
-        let _ = self.directory.pin().remove_if(gone.id(), |_, current| Arc::ptr_eq(current, gone));
+        self.remove_if(gone.id(), |current| Arc::ptr_eq(current, gone));
+    }
+
+    fn remove_if(&self, target: &ActorId, such: impl Fn(&Arc<dyn AnyActivation>) -> bool) {
+        if let Ok(Some((_, removed))) = self.directory.pin().remove_if(target, |_, current| such(current)) {
+            self.record_change(&**removed);
+        }
     }
 
     fn unknown_type<E>(&self, name: &str) -> CallError<E> {
@@ -283,6 +303,7 @@ impl Engine {
                 self.forget(activation);
             }
         }
+        self.change_log.rest_if_unused(now);
     }
 
     /// How often to look for idle activations: a tenth of the shortest idle timeout, between 100 ms and 30 s.

@@ -11,7 +11,7 @@ use crate::map::NodeRun;
 
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "crate")]
-struct Thing {}
+pub(super) struct Thing {}
 
 #[actor_methods(crate = "crate")]
 impl Thing {}
@@ -33,7 +33,7 @@ impl Journal for Unread {
     }
 }
 
-fn owned_at(epoch: u64) -> Arc<OwnedShard> {
+pub(super) fn owned_at(epoch: u64) -> Arc<OwnedShard> {
     let run = NodeRun { store: StoreId(uuid::Uuid::nil()), incarnation: Incarnation(1) };
     let opened = OwnedShard::open(Shard(0), Epoch(epoch), run, Position::default(), Arc::new(Unread));
     opened.expect("this journal takes everything").0

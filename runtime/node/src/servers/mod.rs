@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod grpc;
 mod health;
+mod placements;
 
 pub(crate) use accept::{Port, PortStats};
 pub(crate) use access::{Access, Guard};
