@@ -116,8 +116,8 @@ pub struct ActorClusterSpec {
     #[schemars(length(max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["name".into()]),
-        validation = Rule::new("self.all(e, !(e.name in ['GREENROOM_ADMIN_LISTEN', 'GREENROOM_CLUSTER', 'GREENROOM_COORDINATION', 'GREENROOM_DATA_DIR', 'GREENROOM_GATEWAY_LISTEN', 'GREENROOM_HEALTH_LISTEN', 'GREENROOM_MESH_LISTEN', 'GREENROOM_NODE', 'GREENROOM_REPLICAS', 'GREENROOM_SHARDS', 'GREENROOM_STORAGE_ENGINE']))").message(
-            "env sets a GREENROOM_ variable that is made from the spec, and the node would not find its cluster; remove it, and set replicas, shards, storage.engine or gateway.port instead"
+        validation = Rule::new("self.all(e, !e.name.startsWith('GREENROOM_') || e.name in ['GREENROOM_LOG', 'GREENROOM_LOG_FORMAT', 'GREENROOM_DRAIN_SECONDS'])").message(
+            "env sets a GREENROOM_ variable, which the operator makes from the spec; remove it, and set replicas, shards, storage.engine or gateway.port instead (GREENROOM_LOG, GREENROOM_LOG_FORMAT and GREENROOM_DRAIN_SECONDS may be set)"
         )
     )]
     pub env: Vec<EnvVar>,

@@ -128,8 +128,12 @@ fn the_storage_class_stays() {
 #[test]
 fn the_environment_keeps_off_what_is_made_from_the_spec() {
     let of = |name: &str| json!({"env": [{"name": name, "value": "9"}]});
-    accepts(of("GREENROOM_LOG"));
-    refuses(of("GREENROOM_REPLICAS"), "spec.env", "set replicas, shards");
+    for name in ["GREENROOM_LOG", "GREENROOM_LOG_FORMAT", "GREENROOM_DRAIN_SECONDS", "GREENROOMS", "PORT"] {
+        accepts(of(name));
+    }
+    for name in ["GREENROOM_REPLICAS", "GREENROOM_TLS_DIR", "GREENROOM_NAMESPACE", "GREENROOM_LOG_"] {
+        refuses(of(name), "spec.env", "set replicas, shards");
+    }
 }
 
 #[test]
