@@ -1,13 +1,7 @@
 {{/* Where operator and placement API may connect to. The address of the API server is not known to a chart, so without it nothing is restricted. */}}
 
-{{- define "greenroom.egressType" -}}
-{{- if .Values.networkPolicy.apiServerCidrs }}
-- Egress
-{{- end }}
-{{- end -}}
-
 {{- define "greenroom.egress" -}}
-{{- with .Values.networkPolicy.apiServerCidrs }}
+{{- with .Values.networkPolicy.apiServerCidrs -}}
 egress:
   # DNS.
   - ports:

@@ -8,30 +8,30 @@ Arguments: root, component, name, account, rules.
 {{- $account := index . 3 -}}
 {{- $rules := index . 4 -}}
 {{- $namespaces := $root.Values.watchNamespaces -}}
-{{- range $namespaces | default (list "") }}
+{{- range $namespace := $namespaces | default (list "") }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ ternary "Role" "ClusterRole" (ne . "") }}
+kind: {{ ternary "Role" "ClusterRole" (ne $namespace "") }}
 metadata:
   name: {{ $name }}
-  {{- with . }}
+  {{- with $namespace }}
   namespace: {{ . }}
   {{- end }}
-  {{- include "greenroom.metadata" $ | nindent 2 }}
+  {{- include "greenroom.metadata" (list $root (index $ 1)) | nindent 2 }}
 rules:
   {{- $rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ ternary "RoleBinding" "ClusterRoleBinding" (ne . "") }}
+kind: {{ ternary "RoleBinding" "ClusterRoleBinding" (ne $namespace "") }}
 metadata:
   name: {{ $name }}
-  {{- with . }}
+  {{- with $namespace }}
   namespace: {{ . }}
   {{- end }}
-  {{- include "greenroom.metadata" $ | nindent 2 }}
+  {{- include "greenroom.metadata" (list $root (index $ 1)) | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: {{ ternary "Role" "ClusterRole" (ne . "") }}
+  kind: {{ ternary "Role" "ClusterRole" (ne $namespace "") }}
   name: {{ $name }}
 subjects:
   - kind: ServiceAccount

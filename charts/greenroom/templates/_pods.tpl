@@ -35,21 +35,21 @@ capabilities:
 
 {{- define "greenroom.pod.scheduling" -}}
 {{- $root := index . 0 -}}
-{{- with $root.Values.priorityClassName }}
+{{- with $root.Values.priorityClassName -}}
 priorityClassName: {{ . }}
-{{- end }}
-{{- with $root.Values.nodeSelector }}
+{{ end -}}
+{{- with $root.Values.nodeSelector -}}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.tolerations }}
+{{ end -}}
+{{- with $root.Values.tolerations -}}
 tolerations:
   {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.affinity }}
+{{ end -}}
+{{- with $root.Values.affinity -}}
 affinity:
   {{- toYaml . | nindent 2 }}
-{{- end }}
+{{ end -}}
 topologySpreadConstraints:
 {{- range $root.Values.topologySpreadConstraints | default (include "greenroom.spread" $root | fromYamlArray) }}
   - {{ toYaml . | nindent 4 | trim }}
@@ -66,13 +66,6 @@ topologySpreadConstraints:
 - maxSkew: 1
   topologyKey: topology.kubernetes.io/zone
   whenUnsatisfiable: ScheduleAnyway
-{{- end -}}
-
-{{- define "greenroom.pullSecrets" -}}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end -}}
 
 {{- define "greenroom.container.image" -}}
