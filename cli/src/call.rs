@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
-use greenroom_client::{CallOptions, Client};
+use greenroom_client::CallOptions;
 use greenroom_core::{ActorId, CallError, CallId, Payload};
 use greenroom_proto::convert::NO_GATEWAY;
 use jiff::SignedDuration;
@@ -42,11 +42,17 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result {
     let arguments = checked_arguments(&args.arguments)?;
-    let gateways = args.target.choose()?.gateways()?;
-    let client = Client::connect(gateways).or_fail("cannot use the gateway's address")?;
+    let target = args.target.choose().await?;
+    let client = target.client()?;
     let options = CallOptions { deadline: Some(args.deadline), call_id: args.call_id };
     let call = client.call_json(&args.actor, &args.method, &arguments, options);
-    let reply = output::with_spinner("waiting for the reply", call).await;
+    let reply = output::with_spinner("waiting for the reply", async {
+        tokio::select! {
+            reply = call => Ok(reply),
+            failure = target.hopeless() => Err(failure),
+        }
+    });
+    let reply = reply.await?;
     print_reply(&reply.map_err(|error| failure(&args, error))?, args.output)
 }
 

@@ -1,5 +1,5 @@
 //! What the nodes of a cluster say: every question goes to all of them at once, and what some answer is shown even if
-//! others do not.
+//! others do not. The connection to a node stays open for the next question.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use greenroom_proto::v1::{
     NodeStatus, Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest, TypeStatus,
     TypesRequest,
 };
+use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -19,14 +20,21 @@ use crate::target::{AdminAddress, Target};
 /// How long a node may take to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take to answer one question.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many placements are asked for at once: a page of the longest keys stays far below gRPC's limit of 4 MiB.
 const PAGE_SIZE: u32 = 2_000;
 
 /// The nodes of a cluster.
 pub(crate) struct Cluster {
-    nodes: Vec<AdminAddress>,
+    target: Target,
+    nodes: Vec<Node>,
     absent: Vec<String>,
+}
+
+struct Node {
+    at: AdminAddress,
+    /// Made with the first question.
+    channel: OnceCell<Channel>,
 }
 
 /// Which placements are asked for. All of them if nothing is set.
@@ -40,8 +48,29 @@ pub(crate) struct PlacementFilter {
 
 impl Cluster {
     /// The nodes of the target.
-    pub(crate) fn of(target: &Target) -> Result<Self> {
-        Ok(Self { nodes: target.admins()?, absent: target.absent() })
+    pub(crate) async fn of(target: Target) -> Result<Self> {
+        let mut cluster = Self { target, nodes: Vec::new(), absent: Vec::new() };
+        cluster.look_again().await?;
+        Ok(cluster)
+    }
+
+    /// Looks again which nodes there are.
+    pub(crate) async fn look_again(&mut self) -> Result {
+        self.target.refresh()?;
+        let now = self.target.nodes().await?;
+        self.absent = now.absent;
+        self.nodes.retain(|node| now.there.contains(&node.at));
+        for at in now.there {
+            if self.nodes.iter().all(|node| node.at != at) {
+                self.nodes.push(Node { at, channel: OnceCell::new() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What cluster it is.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The nodes that should be there and are not.
@@ -52,6 +81,13 @@ impl Cluster {
     /// What each node is and does.
     pub(crate) async fn statuses(&self) -> Result<Vec<NodeStatus>> {
         self.ask(async |mut node| Ok(node.status(StatusRequest {}).await?.into_inner())).await
+    }
+
+    /// What each node is and does, by its name; or why it does not answer.
+    pub(crate) async fn status_of_each(&self) -> Vec<(String, Result<NodeStatus, String>)> {
+        let answers = self.ask_each(async |mut node| Ok(node.status(StatusRequest {}).await?.into_inner()));
+        let names = self.nodes.iter().map(|node| node.at.name.clone());
+        names.zip(answers.await).collect()
     }
 
     /// The shard map as each node knows it.
@@ -86,17 +122,12 @@ impl Cluster {
         &self,
         question: impl AsyncFn(AdminClient<Channel>) -> Result<T, Status>,
     ) -> Result<Vec<T>> {
-        let question = &question;
-        let asked = self.nodes.iter().map(async |node| match connect(&node.address).await {
-            Ok(client) => question(client).await.map_err(|status| why(&status)),
-            Err(error) => Err(error),
-        });
         let mut answers = Vec::new();
         let mut silent = Vec::new();
-        for (node, answer) in self.nodes.iter().zip(join_all(asked).await) {
+        for (node, answer) in self.nodes.iter().zip(self.ask_each(question).await) {
             match answer {
                 Ok(answer) => answers.push(answer),
-                Err(error) => silent.push(format!("{} does not answer: {error}", node.name)),
+                Err(error) => silent.push(format!("{} does not answer: {error}", node.at.name)),
             }
         }
         if answers.is_empty() {
@@ -109,14 +140,25 @@ impl Cluster {
         }
         Ok(answers)
     }
+
+    /// The answer of each node, or why there is none.
+    async fn ask_each<T>(
+        &self,
+        question: impl AsyncFn(AdminClient<Channel>) -> Result<T, Status>,
+    ) -> Vec<Result<T, String>> {
+        let question = &question;
+        join_all(self.nodes.iter().map(async |node| {
+            let channel = node.channel.get_or_try_init(|| self.target.connect(&node.at)).await?;
+            question(AdminClient::new(channel.clone())).await.map_err(|status| why(&status))
+        }))
+        .await
+    }
 }
 
-/// Connects to a node's admin service.
-pub(crate) async fn connect(address: &str) -> Result<AdminClient<Channel>, String> {
-    let endpoint =
-        Endpoint::from_shared(address.to_owned()).map_err(|_| format!("{address:?} is no HOST:PORT"))?;
+/// Connects to a node's admin service at an address.
+pub(crate) async fn connect(endpoint: Endpoint) -> Result<Channel, String> {
     let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).connect().await;
-    channel.map(AdminClient::new).map_err(|error| innermost(&error))
+    channel.map_err(|error| innermost(&error))
 }
 
 fn why(status: &Status) -> String {
@@ -145,7 +187,7 @@ async fn all_pages(
 }
 
 /// The error at the bottom, which is the one that says something ("connection refused").
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -7,6 +7,8 @@ use std::fmt::{self, Display};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::called_as::CalledAs;
+
 /// What a command returns.
 pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
@@ -50,7 +52,7 @@ impl Failure {
             anstream::eprintln!("{}", self.details.trim_end());
         }
         let hint = Style::new().bold().fg_color(Some(AnsiColor::Cyan.into()));
-        for text in &self.hints {
+        for text in self.hints.iter().map(|text| CalledAs::now().words(text)) {
             anstream::eprintln!("{hint}hint:{hint:#} {text}");
         }
     }

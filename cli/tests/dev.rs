@@ -42,6 +42,8 @@ impl Directory {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
         command.args(args).current_dir(self.path()).env_remove("GREENROOM_DATA");
+        // Nothing here is to reach for the Kubernetes of whoever runs the tests.
+        command.env_remove("KUBECONFIG").env("HOME", self.path());
         command
     }
 
@@ -118,6 +120,8 @@ fn calls_are_answered_and_the_state_outlives_the_cluster() {
     assert_eq!(directory.stdout(&["call", "Counter/page-1", "add", r#"{"by":3}"#]), "3");
     assert!(directory.stdout(&["get", "placements"]).contains("Counter/page-1"));
     assert!(directory.stdout(&["describe", "actor", "Counter/page-1"]).contains("active on demo-"));
+    let clusters = directory.stdout(&["get", "clusters"]);
+    assert!(clusters.split_whitespace().any(|cell| cell == "2/2"), "{clusters}");
     let second = directory.stderr(&["dev", "cluster.yaml"]);
     assert!(
         second.contains(&format!("already runs on .greenroom/demo (process {})", dev.child.id())),
@@ -147,6 +151,28 @@ fn a_call_with_the_same_id_is_applied_once_also_across_the_death_of_every_node()
     assert_eq!(directory.stdout(&["call", "Counter/page-1", "total"]), "3");
     assert!(!pids.contains(&directory.pid_of("demo-0")));
     dev.interrupt();
+}
+
+#[test]
+fn top_shows_the_rates_of_a_second() {
+    let directory = Directory::new();
+    let dev = directory.start();
+    let top = directory.command(&["top", "-o", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let caller = directory.command(&["call", "Counter/page-1", "add", r#"{"by":3}"#]);
+    let rows = called_until_the_end_of(top, caller);
+    let calls: Vec<_> =
+        rows["items"].as_array().unwrap().iter().map(|row| row["callsPerSecond"].as_f64().unwrap()).collect();
+    assert_eq!(calls.len(), 2, "{rows:#}");
+    assert!(calls.iter().sum::<f64>() > 0.0, "{rows:#}");
+    dev.interrupt();
+}
+
+/// What `watcher` prints, while calls are made until it ends.
+fn called_until_the_end_of(mut watcher: Child, mut caller: Command) -> Value {
+    while watcher.try_wait().unwrap().is_none() {
+        assert!(caller.output().unwrap().status.success());
+    }
+    serde_json::from_reader(watcher.stdout.take().unwrap()).unwrap()
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Common {
         ask: impl AsyncFnOnce(&Cluster) -> Result<T>,
         text: fn(&T) -> String,
     ) -> Result {
-        let cluster = Cluster::of(&self.target.choose()?)?;
+        let cluster = Cluster::of(self.target.choose().await?).await?;
         let found = output::with_spinner("asking the nodes", ask(&cluster)).await?;
         match self.output {
             Some(format) => output::print_data(&found, format),

@@ -18,7 +18,6 @@ mod program;
 mod progress;
 mod run;
 mod show;
-mod signals;
 mod snapshot;
 mod supervisor;
 mod view;
@@ -33,9 +32,9 @@ use self::cluster::DevCluster;
 use self::control::Request;
 use self::plan::Plan;
 use self::program::ProgramArgs;
-use self::signals::Quit;
 use crate::failure::Result;
 use crate::output;
+use crate::signals::Quit;
 use crate::target::{DATA_DIR, DevTargetArgs};
 
 /// Run a cluster on this machine, or stop and start its nodes
@@ -109,7 +108,7 @@ pub(crate) async fn run(args: Args) -> Result {
 }
 
 async fn order(args: NodeArgs, request: fn(String) -> Request, done: &str) -> Result {
-    let (endpoints, _) = args.target.choose()?;
+    let endpoints = args.target.choose()?.endpoints;
     output::with_spinner(
         "waiting for the node",
         control::ask(&endpoints.control, &request(args.node.clone())),

@@ -12,11 +12,12 @@ use super::event::Event;
 use super::logs::Follower;
 use super::plan::log_file;
 use super::progress::{StartBar, StopBar};
-use super::signals::Quit;
 use super::supervisor::State;
-use super::view::{Key, Model, Screen};
+use super::view::{Model, draw};
 use crate::failure::Result;
 use crate::output;
+use crate::screen::{Key, Screen};
+use crate::signals::Quit;
 
 /// How often the view is drawn when nothing happens: the uptime and the logs go on.
 const DRAW_PERIOD: Duration = Duration::from_millis(500);
@@ -96,7 +97,7 @@ async fn viewing(
     let mut snapshot = cluster.snapshot();
     let follower = |node: &String| (node.clone(), Follower::new(log_file(cluster.directory(), node)));
     let mut logs: Vec<_> = cluster.nodes().iter().map(follower).collect();
-    let mut screen = Screen::open()?;
+    let mut screen = Screen::open("--plain")?;
     let mut ticks = tokio::time::interval(DRAW_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -113,7 +114,7 @@ async fn viewing(
         }
         model.snapshot = snapshot.borrow_and_update().clone();
         model.uptime = cluster.since().elapsed();
-        screen.draw(&model)?;
+        screen.draw(|frame| draw(frame, &model))?;
     }
 }
 

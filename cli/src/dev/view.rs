@@ -1,31 +1,25 @@
 //! The live view of a dev cluster in a terminal: nodes, activations, rates and the last log lines.
 //!
-//! [`draw`] is a pure function of the [`Model`], so tests draw into memory; [`Screen`] owns the terminal and gives it
-//! back whatever happens.
+//! [`draw`] is a pure function of the [`Model`], so tests draw into memory.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ratatui::crossterm::event::{self, KeyCode, KeyModifiers};
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
-use ratatui::{DefaultTerminal, Frame};
-use tokio::sync::mpsc;
 
 use super::snapshot::{NodeSnapshot, Snapshot};
 use super::supervisor::State;
-use crate::failure::{OrFail, Result};
 use crate::output::age;
 
 /// How many log lines are kept to be shown; more than any terminal is high.
 const KEPT_LINES: usize = 300;
 /// How many types are shown.
 const SHOWN_TYPES: usize = 6;
-/// How soon the thread that reads keys notices that nobody wants them any more.
-const KEY_POLL: Duration = Duration::from_millis(200);
 
 /// Everything that is shown.
 pub(crate) struct Model {
@@ -52,81 +46,6 @@ impl Model {
 
     fn coloured(&self, style: Style) -> Style {
         if self.colours { style } else { Style::new() }
-    }
-}
-
-/// The terminal while the view has it.
-pub(crate) struct Screen {
-    terminal: DefaultTerminal,
-    keys: mpsc::Receiver<Key>,
-}
-
-/// What a key asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// The end.
-    Quit,
-    /// The same view again: the terminal has another size.
-    Redraw,
-}
-
-impl Screen {
-    /// Takes the terminal.
-    pub(crate) fn open() -> Result<Self> {
-        let terminal = ratatui::try_init().or_fail("cannot use the terminal; try --plain")?;
-        let (sender, keys) = mpsc::channel(8);
-        std::thread::spawn(move || read_keys(&sender));
-        Ok(Self { terminal, keys })
-    }
-
-    /// The next key that asks for something.
-    pub(crate) async fn key(&mut self) -> Key {
-        // A thread that cannot read keys has ended; signals still end the program.
-        match self.keys.recv().await {
-            Some(key) => key,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Shows the model.
-    pub(crate) fn draw(&mut self, model: &Model) -> Result {
-        self.terminal
-            .draw(|frame| draw(frame, model))
-            .map(drop)
-            .or_fail("cannot draw on the terminal; try --plain")
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
-}
-
-fn read_keys(keys: &mpsc::Sender<Key>) {
-    while !keys.is_closed() {
-        let read =
-            event::poll(KEY_POLL).and_then(|ready| if ready { event::read().map(Some) } else { Ok(None) });
-        let key = match read {
-            Ok(Some(event)) => meaning(&event),
-            Ok(None) => None,
-            Err(_) => return,
-        };
-        if key.is_some_and(|key| keys.blocking_send(key).is_err()) {
-            return;
-        }
-    }
-}
-
-fn meaning(event: &event::Event) -> Option<Key> {
-    match event {
-        event::Event::Resize(..) => Some(Key::Redraw),
-        event::Event::Key(key) if key.is_press() => match key.code {
-            KeyCode::Char('q') => Some(Key::Quit),
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Quit),
-            _ => None,
-        },
-        _ => None,
     }
 }
 
@@ -297,14 +216,5 @@ mod tests {
     fn a_terminal_that_is_far_too_small_is_no_trouble() {
         let mut terminal = Terminal::new(TestBackend::new(8, 3)).unwrap();
         terminal.draw(|frame| draw(frame, &model())).unwrap();
-    }
-
-    #[test]
-    fn q_and_control_c_quit_and_other_keys_do_nothing() {
-        let key = |code, modifiers| meaning(&event::Event::Key(event::KeyEvent::new(code, modifiers)));
-        assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Key::Quit));
-        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Key::Quit));
-        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
-        assert_eq!(meaning(&event::Event::Resize(1, 1)), Some(Key::Redraw));
     }
 }

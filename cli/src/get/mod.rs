@@ -1,5 +1,6 @@
 //! `greenroom get`: lists of what is in a cluster, a file per kind of thing.
 
+mod clusters;
 mod nodes;
 mod placements;
 mod shards;
@@ -17,7 +18,7 @@ use crate::failure::Result;
 use crate::output::{self, ListFormat};
 use crate::target::TargetArgs;
 
-/// List placements, nodes, shards or types
+/// List placements, nodes, shards, types or clusters
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,6 +35,8 @@ enum What {
     Shards(shards::Args),
     #[command(visible_alias = "type")]
     Types(types::Args),
+    #[command(visible_alias = "cluster")]
+    Clusters(clusters::Args),
 }
 
 /// What every list takes.
@@ -52,13 +55,14 @@ pub(crate) async fn run(args: Args) -> Result {
         What::Nodes(args) => nodes::run(args).await,
         What::Shards(args) => shards::run(args).await,
         What::Types(args) => types::run(args).await,
+        What::Clusters(args) => clusters::run(args).await,
     }
 }
 
 impl Common {
     /// Finds the cluster, asks it and prints the rows that it has.
     async fn list<R: output::Row>(&self, ask: impl AsyncFnOnce(&Cluster) -> Result<Vec<R>>) -> Result {
-        let cluster = Cluster::of(&self.target.choose()?)?;
+        let cluster = Cluster::of(self.target.choose().await?).await?;
         let rows = output::with_spinner("asking the nodes", ask(&cluster)).await?;
         output::print_list(&rows, self.output)
     }

@@ -17,6 +17,7 @@ use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
 use thiserror::Error;
+use tonic::transport::Channel;
 
 use crate::attempt::{Attempt, attempt};
 use crate::dev;
@@ -93,6 +94,13 @@ impl Client {
     /// follows nodes that are started again to their new addresses.
     pub fn dev(directory: impl AsRef<Path>) -> Result<Self, ConnectError> {
         Ok(Self::over(Endpoints::dev(dev::find(directory.as_ref())?)?))
+    }
+
+    /// A client whose calls all go through this channel, for gateways that no address leads to: behind a tunnel, or
+    /// balanced by the channel itself. `name` is what to call them when they do not answer. A channel that makes a new
+    /// connection when one breaks (as tonic's do) serves as long as somebody answers at its other end.
+    pub fn through(name: &str, channel: Channel) -> Self {
+        Self::over(Endpoints::through(name, channel))
     }
 
     fn over(endpoints: Endpoints) -> Self {

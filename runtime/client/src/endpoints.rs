@@ -17,6 +17,11 @@ use crate::dev;
 
 /// How long one connection attempt may take before the next gateway is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a gateway that has calls to answer is asked whether it is still there: a machine that lost its power closes
+/// no connection.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest reply that is accepted; the gateway sends none that is larger.
 const MAX_REPLY_BYTES: usize = 16 << 20;
 
@@ -46,6 +51,12 @@ impl Endpoints {
     pub(crate) fn new<S: Into<String>>(addresses: impl IntoIterator<Item = S>) -> Result<Self, ConnectError> {
         let gateways = gateways(addresses, &[])?;
         Ok(Self { file: None, known: Mutex::new(Known { gateways, turn: 0 }) })
+    }
+
+    /// This channel and no other.
+    pub(crate) fn through(name: &str, channel: Channel) -> Self {
+        let gateways = vec![over(name.to_owned(), channel)];
+        Self { file: None, known: Mutex::new(Known { gateways, turn: 0 }) }
     }
 
     /// The addresses in the file, now and after each failure.
@@ -100,9 +111,14 @@ fn gateway(uri: String) -> Result<Gateway, ConnectError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(4 << 20);
-    let client = GatewayClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_REPLY_BYTES);
-    Ok(Gateway { address: uri, client })
+        .initial_connection_window_size(4 << 20)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    Ok(over(uri, endpoint.connect_lazy()))
+}
+
+fn over(address: String, channel: Channel) -> Gateway {
+    Gateway { address, client: GatewayClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES) }
 }
 
 #[cfg(test)]

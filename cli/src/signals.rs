@@ -1,4 +1,4 @@
-//! The signals that ask `greenroom dev` to end: Ctrl-C, SIGTERM, and the terminal going away.
+//! The signals that ask a command that runs on to end: Ctrl-C, SIGTERM, and the terminal going away.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
