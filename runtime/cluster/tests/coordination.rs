@@ -56,7 +56,7 @@ struct InProcess {
 }
 
 impl InProcess {
-    fn new(register: Arc<dyn Coordination>, kept: impl Any + Send + Sync) -> Arc<dyn Rig> {
+    fn keeping(register: Arc<dyn Coordination>, kept: impl Any + Send + Sync) -> Arc<dyn Rig> {
         Arc::new(Self { register, _kept: Box::new(kept) })
     }
 }
@@ -76,7 +76,7 @@ async fn has_every_property(rig: impl AsyncFn() -> Arc<dyn Rig>) {
 
 #[tokio::test]
 async fn the_register_in_memory_conforms() {
-    has_every_property(async || InProcess::new(Arc::new(Embedded::memory(shards())), ())).await;
+    has_every_property(async || InProcess::keeping(Arc::new(Embedded::memory(shards())), ())).await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn the_register_in_a_directory_conforms() {
     has_every_property(async || {
         let directory = tempfile::tempdir().unwrap();
         let register = Embedded::directory(directory.path(), shards()).unwrap();
-        InProcess::new(Arc::new(register), directory)
+        InProcess::keeping(Arc::new(register), directory)
     })
     .await;
 }
@@ -93,7 +93,7 @@ async fn the_register_in_a_directory_conforms() {
 async fn the_register_of_another_process_conforms() {
     has_every_property(async || {
         let server = Server::start(Embedded::memory(shards()), "127.0.0.1:0").await;
-        InProcess::new(server.client(), server)
+        InProcess::keeping(server.client(), server)
     })
     .await;
 }

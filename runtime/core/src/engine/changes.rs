@@ -195,12 +195,13 @@ impl Engine {
 
     #[cold]
     fn record(&self, changed: &dyn AnyActivation) {
+        let now = self.unix_us();
         let mut records = self.change_log.records.lock();
         // Point 1: what stands there now.
         let present = self.placement(changed.id());
         let gone = present.is_none();
         let placement = present.unwrap_or_else(|| describe(changed));
-        let stamp = records.clock.next(self.unix_us());
+        let stamp = records.clock.next(now);
         records.push(Change { placement, gone, stamp });
         drop(records);
         self.change_log.recorded.notify_waiters();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use proptest::prelude::*;
 use tokio::task::AbortHandle;
@@ -14,12 +14,20 @@ use crate::env::{Env, SystemEnv};
 use crate::identity::{ActorId, Epoch, Shard, ShardCount};
 use crate::shard::OwnedShard;
 
-/// An environment whose calendar is set by the test.
-struct Calendar(AtomicU64);
+/// An environment whose calendar is set by the test. Whoever asks for the time may be held up for a while, so that other
+/// threads come in between: the engine asks between its steps.
+#[derive(Default)]
+struct Calendar {
+    unix_ms: AtomicU64,
+    holds_up: AtomicBool,
+}
 
 impl Env for Calendar {
     fn unix_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        if self.holds_up.load(Ordering::Relaxed) && fastrand::u8(..) < 16 {
+            std::thread::sleep(Duration::from_micros(fastrand::u64(..50)));
+        }
+        self.unix_ms.load(Ordering::Relaxed)
     }
 
     fn random(&self) -> u128 {
@@ -40,7 +48,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let calendar = Arc::new(Calendar(AtomicU64::new(1_000_000)));
+        let calendar = Arc::new(Calendar::default());
         let one = ShardCount::new(1).unwrap();
         let engine = Engine::builder(calendar.clone(), one).register::<Thing>().build();
         let shard = owned_at(1);
@@ -240,7 +248,7 @@ proptest! {
                 Event::Begin(who) => followers[who] = Follower::begin(&node),
                 Event::Follow(who, limit) => drop(followers[who].follow(&node, limit)),
                 Event::Rest => node.rest(),
-                Event::Calendar(to) => node.calendar.0.store(to, Ordering::Relaxed),
+                Event::Calendar(to) => node.calendar.unix_ms.store(to, Ordering::Relaxed),
             }
         }
         for mut follower in followers {
@@ -255,6 +263,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn nothing_is_missed_between_threads() {
     let node = Node::new();
+    node.calendar.holds_up.store(true, Ordering::Relaxed);
     for round in 0..1_000u64 {
         node.rest();
         let change = |seed| {
