@@ -1,0 +1,3 @@
+//! The virtual resources, a file each.
+
+pub mod actor_placements;
