@@ -50,16 +50,6 @@ impl Credentials {
         Ok(made)
     }
 
-    /// Those that were made earlier in `folder`.
-    pub(crate) fn open(folder: &Path, server: &str) -> Result<Self> {
-        let read = |name| {
-            fs::read_to_string(folder.join(name)).doing(|| format!("read {name} in {}", folder.display()))
-        };
-        let identity = Identity { certificate: read(file::CA)?, key: read(file::CA_KEY)? };
-        let authority = Authority::from_pem(identity)?;
-        Ok(Self { folder: folder.to_owned(), server: server.to_owned(), authority })
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

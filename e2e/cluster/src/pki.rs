@@ -46,12 +46,6 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), identity })
     }
 
-    /// The authority that was made earlier and kept in files.
-    pub(crate) fn from_pem(identity: Identity) -> Result<Self> {
-        let key = KeyPair::from_pem(&identity.key)?;
-        Ok(Self { issuer: Issuer::from_ca_cert_pem(&identity.certificate, key)?, identity })
-    }
-
     /// Its own certificate and key.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity

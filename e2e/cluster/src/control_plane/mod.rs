@@ -15,20 +15,17 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::watchdog::Watchdog;
 use crate::credentials::Credentials;
-use crate::error::{Doing, Error, Result, output_of, tail};
+use crate::error::{Doing, Error, Result, output_of};
 use crate::flags;
 use crate::kubeconfig::{self, Credential};
 use crate::pki::Subject;
+use crate::ready::{self, Ended};
 use crate::supply::{Supply, Tool};
-
-/// For how long the API server may start. It takes 3 s on an idle machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a start is tried again: a port may be taken between its choice and its use.
 const STARTS_MAX: u32 = 3;
@@ -273,24 +270,9 @@ impl ControlPlane {
 
     /// Waits for `/readyz`, or for the end of a process that should run.
     async fn ready(&self) -> Result<()> {
-        let start = Instant::now();
-        let not_ready = |tool| Error::NotReady {
-            what: tool_name(tool),
-            waited: start.elapsed(),
-            log: tail(&self.log(tool), 20),
-        };
-        while start.elapsed() < START_LIMIT {
-            if let Some(ended) = self.processes().ended() {
-                return Err(not_ready(ended));
-            }
-            let request = http::Request::get("/readyz").body(Vec::new()).expect("the request is constant");
-            let asked = tokio::time::timeout(Duration::from_secs(2), self.client.request_text(request)).await;
-            if matches!(asked, Ok(Ok(answer)) if answer == "ok") {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Err(not_ready(Tool::KubeApiserver))
+        let blame = |tool: Tool| Ended { program: tool.name().to_owned(), log: self.log(tool) };
+        ready::api_server(&self.client, blame(Tool::KubeApiserver), || self.processes().ended().map(blame))
+            .await
     }
 
     fn log(&self, tool: Tool) -> PathBuf {
@@ -346,10 +328,6 @@ impl Ports {
 
 fn not_running() -> Error {
     Error::Refused("the API server does not run; start it first".to_owned())
-}
-
-fn tool_name(tool: Tool) -> String {
-    tool.name().to_owned()
 }
 
 /// A file name for whatever a user may be called.

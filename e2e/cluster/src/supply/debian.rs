@@ -29,7 +29,15 @@ const NEEDED: [(&str, &str); 12] = [
 /// # Errors
 /// When something is missing and may not be installed, or could not be.
 pub(crate) fn ensure(install: bool) -> Result<()> {
-    let packages = missing();
+    ensure_these(&NEEDED, install)
+}
+
+/// Makes sure that these files are there, each from its package.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_these(needed: &[(&str, &'static str)], install: bool) -> Result<()> {
+    let packages = missing(needed);
     if packages.is_empty() {
         return Ok(());
     }
@@ -52,15 +60,15 @@ pub(crate) fn ensure(install: bool) -> Result<()> {
         output_of(Command::new("apt-get").arg("update"))?;
         apt()?;
     }
-    match missing() {
+    match missing(needed) {
         rest if rest.is_empty() => Ok(()),
         rest => Err(Error::Missing(format!("{} still missing after `{command}`", rest.join(", ")))),
     }
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(needed: &[(&str, &'static str)]) -> Vec<&'static str> {
     let mut packages: Vec<_> =
-        NEEDED.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+        needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
     packages.dedup();
     packages
 }

@@ -75,6 +75,6 @@ impl Supply {
 }
 
 /// The Go module in the source tree that pins `tool`.
-fn module_dir(tool: Tool) -> PathBuf {
+pub(crate) fn module_dir(tool: Tool) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(tool.module())
 }
