@@ -1,12 +1,10 @@
 //! What kind is told.
 
-/// Three nodes, as kind makes them.
-pub(super) const PLAIN: &str = "\
-kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-name: greenroom
-nodes: [{role: control-plane}, {role: worker}, {role: worker}]
-";
+/// So many nodes, as kind makes them.
+pub(super) fn plain(nodes: u8) -> String {
+    let workers = ", {role: worker}".repeat(usize::from(nodes.saturating_sub(1)));
+    format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{{role: control-plane}}{workers}]\n")
+}
 
 /// The repository of the preloaded images. It is a name only: nothing is ever pulled.
 pub(super) const REPOSITORY: &str = "kind.local";
@@ -15,15 +13,14 @@ pub(super) const COREDNS_TAG: &str = "v1.15.0";
 /// What etcd is tagged with in the node image.
 pub(super) const ETCD_TAG: &str = "3.7.3-0";
 
-/// Three nodes of our own image, reachable at this address of the engine's network.
-pub(super) fn for_our_image(address: &str) -> String {
-    format!(
-        r#"kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-name: greenroom
-nodes: [{{role: control-plane}}, {{role: worker}}, {{role: worker}}]
-networking:
+/// So many nodes of our own image, reachable at this address of the engine's network.
+pub(super) fn for_our_image(nodes: u8, address: &str) -> String {
+    plain(nodes)
+        + &format!(
+            r#"networking:
   apiServerAddress: "{address}"
+  # kind looks for a free port by opening one, which at that address only the engine can.
+  apiServerPort: 6443
   # kind's own network is in no package registry; `network` connects the nodes.
   disableDefaultCNI: true
 kubeadmConfigPatches:
@@ -54,5 +51,5 @@ kubeadmConfigPatches:
   nodeStatusUpdateFrequency: 4s
   nodeLeaseDurationSeconds: 8
 "#
-    )
+        )
 }

@@ -24,6 +24,7 @@ const PACKAGES: [(&str, &str); 3] =
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A container engine.
+#[derive(Debug)]
 pub(super) enum Engine {
     /// It runs anyway.
     OfTheMachine,
@@ -92,7 +93,8 @@ impl Engine {
     }
 
     /// Starts the engine, if it is ours and does not run.
-    pub(super) fn start(&self) -> Result<()> {
+    /// `program` is `greenroom-e2e-cluster`, which stands between dockerd and runc.
+    pub(super) fn start(&self, program: &Path) -> Result<()> {
         let Self::Ours { folder } = self else { return Ok(()) };
         if self.is_running() {
             return Ok(());
@@ -101,8 +103,7 @@ impl Engine {
         namespace()?;
         // The runtime is this very program, under another name: dockerd gives it no arguments of ours.
         let runtime = folder.join(super::oci_runtime::NAME);
-        let program = std::env::current_exe().doing(|| "find this program".to_owned())?;
-        fs::copy(&program, &runtime).doing(|| format!("copy {}", program.display()))?;
+        fs::copy(program, &runtime).doing(|| format!("copy {}", program.display()))?;
         let log_file = folder.join("dockerd.log");
         let log = fs::File::create(&log_file).doing(|| format!("create {}", log_file.display()))?;
         let errors = log.try_clone().doing(|| "share the log".to_owned())?;
@@ -110,7 +111,10 @@ impl Engine {
         dockerd.arg("/usr/sbin/dockerd").args(["--host", &socket(folder)]);
         dockerd.arg("--data-root").arg(folder.join("data")).arg("--exec-root").arg(folder.join("run"));
         dockerd.arg("--pidfile").arg(pid_file(folder));
-        dockerd.arg("--add-runtime").arg(format!("fit={}", runtime.display())).args(["--default-runtime", "fit"]);
+        dockerd
+            .arg("--add-runtime")
+            .arg(format!("fit={}", runtime.display()))
+            .args(["--default-runtime", "fit"]);
         // An address that has no route: Docker's name server then answers strangers' names at once.
         dockerd.args(["--storage-driver", "overlay2", "--oom-score-adjust", "0", "--dns", "192.0.2.1"]);
         dockerd.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -192,7 +196,11 @@ fn remove_cgroups() {
     for hierarchy in hierarchies.flatten() {
         let group = hierarchy.path().join("docker");
         if group.is_dir() {
-            let _ = output_of(Command::new("find").arg(group).args(["-depth", "-type", "d", "-empty", "-exec", "rmdir", "{}", "+"]));
+            let _ = output_of(
+                Command::new("find")
+                    .arg(group)
+                    .args(["-depth", "-type", "d", "-empty", "-exec", "rmdir", "{}", "+"]),
+            );
         }
     }
 }

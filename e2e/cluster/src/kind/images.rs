@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::config::{COREDNS_TAG, ETCD_TAG, REPOSITORY};
-use crate::archive::Image;
 use crate::error::{Doing, Result, output_of};
-use crate::stock;
+use crate::image::{self, Entry, Image};
 use crate::supply::{Supply, Tool};
 
 /// Where Debian keeps the extensions of iptables.
@@ -31,12 +30,10 @@ pub(super) fn make(supply: &Supply, root: &Path, folder: &Path) -> Result<Vec<Pa
         (Tool::Coredns, COREDNS_TAG),
         (Tool::LocalPathProvisioner, "1"),
     ] {
-        let path = format!("/usr/local/bin/{}", tool.name());
-        let image = Image::new(reference(tool.name(), tag), &[&path]).program(supply.path(tool), &path);
-        images.push((tool.name(), image));
+        images.push((tool.name(), one_program(supply, tool, tag)));
     }
-    images.push(("busybox", stock::busybox(&reference("busybox", "1"))?));
-    images.push(("pause", stock::pause(&reference("pause", "1"))));
+    images.push(("busybox", image::busybox(&reference("busybox", "1"))?));
+    images.push(("pause", Image { reference: reference("pause", "1"), ..image::pause() }));
     images.push(("kube-proxy", kube_proxy(supply, root, version)?));
     let write = |(name, image): (&str, Image)| {
         let archive = folder.join(format!("{name}.tar"));
@@ -49,11 +46,21 @@ fn reference(name: &str, tag: &str) -> String {
     format!("{REPOSITORY}/{name}:{tag}")
 }
 
+/// An image of one static program.
+fn one_program(supply: &Supply, tool: Tool, tag: &str) -> Image {
+    let to = format!("usr/local/bin/{}", tool.name());
+    Image {
+        reference: reference(tool.name(), tag),
+        entrypoint: vec![format!("/{to}")],
+        entries: vec![Entry::Program { from: supply.path(tool), to }, Entry::Directory("tmp".to_owned())],
+    }
+}
+
 /// kube-proxy with the firewall programs that it calls, and the libraries that these are linked with.
 fn kube_proxy(supply: &Supply, root: &Path, version: &str) -> Result<Image> {
-    let path = "/usr/local/bin/kube-proxy";
-    let image = Image::new(reference("kube-proxy", version), &[path]).program(supply.path(Tool::KubeProxy), path);
-    let mut files = vec!["usr/sbin/xtables-nft-multi".into(), "usr/sbin/nft".into(), "usr/sbin/conntrack".into()];
+    let mut image = one_program(supply, Tool::KubeProxy, version);
+    let mut files =
+        vec!["usr/sbin/xtables-nft-multi".into(), "usr/sbin/nft".into(), "usr/sbin/conntrack".into()];
     let extensions = root.join(EXTENSIONS);
     for entry in fs::read_dir(&extensions).doing(|| format!("read {}", extensions.display()))? {
         let name = entry.doing(|| format!("read {}", extensions.display()))?.file_name();
@@ -61,9 +68,15 @@ fn kube_proxy(supply: &Supply, root: &Path, version: &str) -> Result<Image> {
     }
     files.sort();
     let libraries = libraries(root, &files)?;
-    let image = files.iter().chain(&libraries).fold(image, |image, file| image.program(root.join(file), file));
-    let names = ["iptables", "ip6tables"].iter().flat_map(|name| ["", "-save", "-restore"].map(|end| format!("{name}{end}")));
-    Ok(names.fold(image, |image, name| image.link("xtables-nft-multi", &format!("/usr/sbin/{name}"))))
+    let program = |file: &String| Entry::Program { from: root.join(file), to: file.clone() };
+    image.entries.extend(files.iter().chain(&libraries).map(program));
+    for name in ["iptables", "ip6tables"] {
+        for action in ["", "-save", "-restore"] {
+            let (at, target) = (format!("usr/sbin/{name}{action}"), "xtables-nft-multi".to_owned());
+            image.entries.push(Entry::Link { at, target });
+        }
+    }
+    Ok(image)
 }
 
 /// The shared libraries of these files, as the file system's own `ldd` finds them.

@@ -14,20 +14,25 @@ mod engine;
 mod images;
 mod network;
 mod node_image;
-pub(crate) mod oci_runtime;
+pub mod oci_runtime;
 mod rootfs;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{Doing, Result, output_of};
+use crate::cluster::{Cluster, NodeAction, NodeStatus, Plan, Status};
+use crate::error::{Doing, Error, Result, output_of};
+use crate::node::NodeState;
 use crate::supply::{Supply, Tool, cache_dir};
 
 use engine::Engine;
 
-/// What kind, and the making of its node image, needs.
-const TOOLS: [Tool; 15] = [
-    Tool::Kind,
+/// What kind needs.
+const TOOLS: [Tool; 2] = [Tool::Kind, Tool::Kubectl];
+
+/// What goes into our node image.
+const IN_THE_IMAGE: [Tool; 14] = [
     Tool::Kubectl,
     Tool::Kubeadm,
     Tool::Kubelet,
@@ -47,138 +52,164 @@ const TOOLS: [Tool; 15] = [
 /// The name of the cluster; its nodes are `greenroom-control-plane`, `greenroom-worker`, `greenroom-worker2`.
 const NAME: &str = "greenroom";
 
-/// A cluster of kind.
-pub(crate) struct Kind {
-    supply: Supply,
+/// How long kubectl waits for nodes, and for what kind installs.
+const WITHIN: &str = "--timeout=180s";
+
+/// The cluster of kind of this machine. It may run or not.
+#[derive(Debug)]
+pub struct KindCluster {
     engine: Engine,
     folder: PathBuf,
 }
 
-impl Kind {
-    /// Finds a container engine, or makes one; nothing is started yet.
-    pub(crate) async fn new(install: bool) -> Result<Self> {
+impl KindCluster {
+    /// Looks for a container engine; nothing is started.
+    ///
+    /// # Errors
+    /// When there is no place for the cluster, see [`cache_dir`].
+    pub fn new() -> Result<Self> {
         let folder = cache_dir()?.join("kind");
-        std::fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
-        let engine = Engine::find(&folder);
-        let tools: &[Tool] = if engine.is_ours() { &TOOLS } else { &[Tool::Kind, Tool::Kubectl] };
-        if engine.is_ours() {
-            engine::install(install)?;
-        }
-        Ok(Self { supply: Supply::ensure(tools).await?, engine, folder })
+        fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
+        Ok(Self { engine: Engine::find(&folder), folder })
     }
 
-    /// Brings the cluster up; one that runs is left as it is.
-    pub(crate) async fn up(&self) -> Result<()> {
-        if self.is_up() {
-            return Ok(());
+    /// What kind is told, and the image of its nodes.
+    async fn prepare(&self, plan: &Plan) -> Result<String> {
+        if !self.engine.is_ours() {
+            return Ok(config::plain(plan.nodes));
         }
-        let config = if self.engine.is_ours() {
-            self.engine.start()?;
-            node_image::ensure(&self.supply, &self.engine, &self.folder)?;
-            config::for_our_image(self.engine.address())
-        } else {
-            config::PLAIN.to_owned()
-        };
+        engine::install(plan.install)?;
+        let supply = Supply::ensure(&IN_THE_IMAGE).await?;
+        self.engine.start(&plan.program)?;
+        node_image::ensure(&supply, &self.engine, &self.folder)?;
+        Ok(config::for_our_image(plan.nodes, self.engine.address()))
+    }
+
+    async fn create(&self, plan: &Plan) -> Result<()> {
+        let config = self.prepare(plan).await?;
+        let supply = Supply::ensure(&TOOLS).await?;
         let file = self.folder.join("kind.yaml");
-        std::fs::write(&file, config).doing(|| format!("write {}", file.display()))?;
-        let mut create = self.kind(&["create", "cluster", "--name", NAME]);
-        create.arg("--config").arg(&file).arg("--kubeconfig").arg(self.kubeconfig());
+        fs::write(&file, config).doing(|| format!("write {}", file.display()))?;
+        // What is left of one that did not come up.
+        output_of(&mut self.kind(&supply, &["delete", "cluster", "--name", NAME]))?;
+        let mut create = self.kind(&supply, &["create", "cluster", "--name", NAME]);
+        create.arg("--config").arg(&file).arg("--kubeconfig").arg(self.kubeconfig_file());
         if self.engine.is_ours() {
             create.args(["--image", node_image::REFERENCE]);
         }
         output_of(&mut create)?;
-        if self.engine.is_ours() {
-            network::connect(&self.engine, &self.kubectl(&["get", "nodes", "-o", "json"]))?;
-        }
-        let within = "--timeout=180s";
-        output_of(&mut self.kubectl(&["wait", "--for=condition=Ready", "node", "--all", within]).into_command())?;
+        self.connect(&supply)?;
+        self.kubectl(&supply, &["wait", "--for=condition=Ready", "node", "--all", WITHIN])?;
         for deployment in ["kube-system/coredns", "local-path-storage/local-path-provisioner"] {
             let (namespace, name) = deployment.split_once('/').expect("it is written with one");
-            let status = ["-n", namespace, "rollout", "status", &format!("deployment/{name}"), within];
-            output_of(&mut self.kubectl(&status).into_command())?;
+            let name = format!("deployment/{name}");
+            self.kubectl(&supply, &["-n", namespace, "rollout", "status", &name, WITHIN])?;
         }
         Ok(())
     }
 
-    /// Ends the cluster, and the engine if it is ours.
-    pub(crate) fn down(&self) -> Result<()> {
-        if self.engine.is_running() {
-            output_of(&mut self.kind(&["delete", "cluster", "--name", NAME]))?;
+    /// Gives the nodes their pod network, if they are of our image.
+    fn connect(&self, supply: &Supply) -> Result<()> {
+        if !self.engine.is_ours() {
+            return Ok(());
         }
-        self.engine.stop()
+        network::connect(&self.engine, &self.kubectl(supply, &["get", "nodes", "-o", "json"])?)
     }
 
-    /// True if the nodes run.
-    pub(crate) fn is_up(&self) -> bool {
-        let clusters = || output_of(&mut self.kind(&["get", "clusters", "--quiet"]));
-        self.engine.is_running() && clusters().is_ok_and(|all| all.lines().any(|name| name == NAME))
+    fn is_ready(&self, supply: &Supply) -> bool {
+        self.engine.is_running()
+            && self.kubectl(supply, &["get", "--raw", "/readyz", "--request-timeout", "5s"]).is_ok()
     }
 
-    /// The file for `kubectl`.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
+    fn kubeconfig_file(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
-    /// Puts the images of an archive on all nodes.
-    pub(crate) fn load_image(&self, archive: &Path) -> Result<()> {
-        let mut load = self.kind(&["load", "image-archive", "--name", NAME]);
-        output_of(load.arg(archive)).map(drop)
-    }
-
-    /// Does to a node what its owner could do: `kill`, `start`, `pause`, `unpause`, `partition`, `heal`.
-    pub(crate) fn node(&self, action: &str, node: &str) -> Result<()> {
-        match action {
-            "partition" => network::cut(&self.engine, node),
-            "heal" => network::heal(&self.engine, node),
-            _ => {
-                output_of(self.engine.docker().args([action, node]))?;
-                if action == "start" && self.engine.is_ours() {
-                    // Its links are new ones, and so its routes are gone.
-                    network::connect(&self.engine, &self.kubectl(&["get", "nodes", "-o", "json"]))?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// A command inside of a node, not yet started.
-    pub(crate) fn exec(&self, node: &str) -> Command {
-        let mut exec = self.engine.docker();
-        exec.args(["exec", node]);
-        exec
-    }
-
-    fn kind(&self, arguments: &[&str]) -> Command {
-        let mut kind = Command::new(self.supply.path(Tool::Kind));
+    fn kind(&self, supply: &Supply, arguments: &[&str]) -> Command {
+        let mut kind = Command::new(supply.path(Tool::Kind));
         kind.args(arguments).env("KIND_EXPERIMENTAL_PROVIDER", "docker");
         self.engine.point(&mut kind);
         kind
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> Kubectl {
-        Kubectl {
-            program: self.supply.path(Tool::Kubectl),
-            kubeconfig: self.kubeconfig(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+    fn kubectl(&self, supply: &Supply, arguments: &[&str]) -> Result<String> {
+        let mut kubectl = Command::new(supply.path(Tool::Kubectl));
+        output_of(kubectl.arg("--kubeconfig").arg(self.kubeconfig_file()).args(arguments))
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Result<String> {
+        output_of(self.engine.docker().args(arguments))
+    }
+}
+
+impl Cluster for KindCluster {
+    async fn up(&self, plan: &Plan) -> Result<()> {
+        let supply = Supply::ensure(&TOOLS).await?;
+        if self.is_ready(&supply) { Ok(()) } else { self.create(plan).await }
+    }
+
+    async fn down(&self) -> Result<()> {
+        if self.engine.is_running() {
+            let supply = Supply::ensure(&TOOLS).await?;
+            output_of(&mut self.kind(&supply, &["delete", "cluster", "--name", NAME]))?;
+        }
+        self.engine.stop()
+    }
+
+    async fn status(&self) -> Result<Status> {
+        let supply = Supply::ensure(&TOOLS).await?;
+        let ready = self.is_ready(&supply);
+        let mut nodes = Vec::new();
+        if self.engine.is_running() {
+            let filter = format!("label=io.x-k8s.kind.cluster={NAME}");
+            let all =
+                self.docker(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}} {{.State}}"])?;
+            for (name, state) in all.lines().filter_map(|line| line.split_once(' ')) {
+                let state = match state {
+                    "running" => NodeState::Running,
+                    "paused" => NodeState::Paused,
+                    _ => NodeState::Off,
+                };
+                nodes.push(NodeStatus { name: name.to_owned(), state });
+            }
+        }
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        let kubeconfig = ready.then(|| self.kubeconfig_file());
+        Ok(Status { ready, kubeconfig, audit_log: None, nodes })
+    }
+
+    fn kubeconfig(&self) -> Result<PathBuf> {
+        let file = self.kubeconfig_file();
+        if file.exists() {
+            Ok(file)
+        } else {
+            Err(Error::Refused("no cluster of kind runs; start it with up".into()))
         }
     }
-}
 
-/// `kubectl` with its arguments; it may be started several times.
-struct Kubectl {
-    program: PathBuf,
-    kubeconfig: PathBuf,
-    arguments: Vec<String>,
-}
-
-impl Kubectl {
-    fn into_command(self) -> Command {
-        self.command()
+    async fn load_image(&self, archive: &Path) -> Result<()> {
+        let supply = Supply::ensure(&TOOLS).await?;
+        output_of(self.kind(&supply, &["load", "image-archive", "--name", NAME]).arg(archive)).map(drop)
     }
 
-    fn command(&self) -> Command {
-        let mut kubectl = Command::new(&self.program);
-        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(&self.arguments);
-        kubectl
+    async fn node(&self, action: NodeAction, name: &str) -> Result<()> {
+        match action {
+            NodeAction::Kill => self.docker(&["kill", name]).map(drop),
+            NodeAction::Pause => self.docker(&["pause", name]).map(drop),
+            NodeAction::Unpause => self.docker(&["unpause", name]).map(drop),
+            NodeAction::Partition => network::cut(&self.engine, name),
+            NodeAction::Heal => network::heal(&self.engine, name),
+            NodeAction::Start => {
+                self.docker(&["start", name])?;
+                // Its links are new ones, and so its routes are gone.
+                self.connect(&Supply::ensure(&TOOLS).await?)
+            }
+        }
+    }
+
+    fn exec(&self, node: &str) -> Result<Command> {
+        let mut exec = self.engine.docker();
+        exec.args(["exec", node]);
+        Ok(exec)
     }
 }

@@ -9,7 +9,6 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::Kubectl;
 use super::engine::Engine;
 use crate::error::{Doing, Error, Result, output_of};
 
@@ -20,8 +19,9 @@ struct Node {
 }
 
 /// Writes every node's CNI configuration and its routes to the pods of the others. May be repeated.
-pub(super) fn connect(engine: &Engine, get_nodes: &Kubectl) -> Result<()> {
-    let nodes = nodes(&output_of(&mut get_nodes.command())?)?;
+/// `list` is what `kubectl get nodes -o json` prints.
+pub(super) fn connect(engine: &Engine, list: &str) -> Result<()> {
+    let nodes = nodes(list)?;
     for node in &nodes {
         write(engine, &node.name, "/etc/cni/net.d/10-greenroom.conflist", &cni(&node.range))?;
         for other in nodes.iter().filter(|other| other.name != node.name) {
@@ -44,7 +44,8 @@ pub(super) fn heal(engine: &Engine, node: &str) -> Result<()> {
 }
 
 fn nodes(list: &str) -> Result<Vec<Node>> {
-    let list: Value = serde_json::from_str(list).map_err(std::io::Error::other).doing(|| "read the nodes".to_owned())?;
+    let list: Value =
+        serde_json::from_str(list).map_err(std::io::Error::other).doing(|| "read the nodes".to_owned())?;
     let node = |item: &Value| {
         let addresses = item["status"]["addresses"].as_array()?;
         let address = addresses.iter().find(|address| address["type"] == "InternalIP")?;
@@ -55,7 +56,8 @@ fn nodes(list: &str) -> Result<Vec<Node>> {
         })
     };
     let found: Option<Vec<Node>> = list["items"].as_array().into_iter().flatten().map(node).collect();
-    found.ok_or_else(|| Error::Refused("a node has no address or no range for pods yet; try again".to_owned()))
+    found
+        .ok_or_else(|| Error::Refused("a node has no address or no range for pods yet; try again".to_owned()))
 }
 
 /// `ptp` and `portmap` are what kind's own network uses, too.
@@ -77,7 +79,11 @@ fn write(engine: &Engine, node: &str, path: &str, text: &str) -> Result<()> {
     stdin.write_all(text.as_bytes()).doing(|| format!("write {path} of {node}"))?;
     drop(stdin);
     let status = child.wait().doing(|| "wait for docker".to_owned())?;
-    if status.success() { Ok(()) } else { Err(Error::Refused(format!("cannot write {path} of {node}: {status}"))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Refused(format!("cannot write {path} of {node}: {status}")))
+    }
 }
 
 fn link(engine: &Engine, node: &str, state: &str) -> Result<()> {

@@ -2,28 +2,27 @@
 //!
 //! Made once, and again when a program that goes into it has changed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::engine::Engine;
-use super::{TOOLS, images, rootfs};
-use crate::archive;
+use super::{IN_THE_IMAGE, images, rootfs};
 use crate::error::{Doing, Error, Result, output_of, tail};
 use crate::supply::{Supply, Tool};
 
 /// Its name in the engine.
 pub(super) const REFERENCE: &str = "kind.local/node:1";
 
-/// What an entrypoint of kind's expects.
-const ENVIRONMENT: [&str; 1] = ["container=docker"];
-
 /// Makes the image and loads it into the engine, unless the engine has it, made of the same programs.
 pub(super) fn ensure(supply: &Supply, engine: &Engine, folder: &Path) -> Result<()> {
     let stamp = stamp(supply)?;
     let stamp_file = folder.join("node-image.stamp");
-    let loaded = || output_of(engine.docker().args(["image", "inspect", "--format", "ok", REFERENCE])).is_ok();
+    let loaded =
+        || output_of(engine.docker().args(["image", "inspect", "--format", "ok", REFERENCE])).is_ok();
     if fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) && loaded() {
         return Ok(());
     }
@@ -45,10 +44,13 @@ pub(super) fn ensure(supply: &Supply, engine: &Engine, folder: &Path) -> Result<
     fs::write(&stamp_file, stamp).doing(|| format!("write {}", stamp_file.display()))
 }
 
-/// What decides which image comes out: the programs, and this program, which puts them together.
+/// Counts the ways in which the image was put together. Whoever changes the recipe counts on.
+const RECIPE: u32 = 2;
+
+/// What decides which image comes out: the programs, and how they are put together.
 fn stamp(supply: &Supply) -> Result<String> {
-    let mut stamp = concat!(env!("CARGO_PKG_VERSION"), " 1\n").to_owned();
-    for tool in TOOLS {
+    let mut stamp = format!("recipe {RECIPE}\n");
+    for tool in IN_THE_IMAGE {
         let program = supply.path(tool).with_extension("stamp");
         stamp += &fs::read_to_string(&program).doing(|| format!("read {}", program.display()))?;
         stamp.push('\n');
@@ -60,7 +62,15 @@ fn stamp(supply: &Supply) -> Result<String> {
 fn preload(supply: &Supply, folder: &Path, root: &Path, archives: &[PathBuf]) -> Result<()> {
     let containerd = Containerd::start(supply, folder, root)?;
     for archive in archives {
-        let import = ["-n", "k8s.io", "images", "import", "--digests=false", "--local=true", "--discard-unpacked-layers"];
+        let import = [
+            "-n",
+            "k8s.io",
+            "images",
+            "import",
+            "--digests=false",
+            "--local=true",
+            "--discard-unpacked-layers",
+        ];
         output_of(containerd.ctr().args(import).arg(archive))?;
     }
     containerd.stop();
@@ -80,9 +90,10 @@ impl Containerd {
         let _ = fs::remove_dir_all(&run);
         fs::create_dir_all(&run).doing(|| format!("create {}", run.display()))?;
         let (config, socket, log) = (run.join("config.toml"), run.join("socket"), run.join("log"));
-        let text = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.nri.v1.nri\"]\n";
+        let text =
+            "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.nri.v1.nri\"]\n";
         fs::write(&config, text).doing(|| format!("write {}", config.display()))?;
-        let output = fs::File::create(&log).doing(|| format!("create {}", log.display()))?;
+        let output = File::create(&log).doing(|| format!("create {}", log.display()))?;
         // Mounts of its own: whatever it leaves mounted goes with it.
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--propagation", "private", "--"]).arg(supply.path(Tool::Containerd));
@@ -130,9 +141,33 @@ fn pack(root: &Path, image: &Path) -> Result<()> {
         tar.arg(format!("--exclude=./{kernel}/*"));
     }
     output_of(tar.arg("-cf").arg(&layer).arg("."))?;
-    let entrypoint = ["/usr/local/bin/entrypoint", "/sbin/init"].map(str::to_owned);
-    let mut config = archive::config(&entrypoint, &ENVIRONMENT, &archive::digest(&layer)?);
-    // systemd ends on this signal.
-    config["config"]["StopSignal"] = "SIGRTMIN+3".into();
-    archive::pack(image, REFERENCE, &config, &layer)
+    let file = |name: &Path| File::open(name).doing(|| format!("open {}", name.display()));
+    let digest = output_of(Command::new("sha256sum").arg(&layer))?;
+    let digest = digest.split_whitespace().next().unwrap_or_default();
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {
+            "Entrypoint": ["/usr/local/bin/entrypoint", "/sbin/init"],
+            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "container=docker"],
+            // systemd ends on this signal.
+            "StopSignal": "SIGRTMIN+3",
+        },
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": [REFERENCE], "Layers": ["layer.tar"]}]);
+    let mut archive = tar::Builder::new(File::create(image).doing(|| format!("create {}", image.display()))?);
+    let packed = archive.append_file("layer.tar", &mut file(&layer)?).and_then(|()| {
+        for (name, content) in [("config.json", config), ("manifest.json", manifest)] {
+            let content = content.to_string();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, content.as_bytes())?;
+        }
+        archive.into_inner().map(drop)
+    });
+    packed.doing(|| format!("write {}", image.display()))?;
+    fs::remove_file(&layer).doing(|| format!("remove {}", layer.display()))
 }

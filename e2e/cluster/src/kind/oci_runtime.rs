@@ -10,7 +10,7 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
@@ -23,15 +23,24 @@ pub(crate) const NAME: &str = "greenroom-oci-runtime";
 /// CAP_SYS_RESOURCE, as a bit.
 const SYS_RESOURCE: u64 = 1 << 24;
 
+/// Whether this program was called as the runtime.
+#[must_use]
+pub fn is_meant() -> bool {
+    std::env::args().next().is_some_and(|program| program.rsplit('/').next() == Some(NAME))
+}
+
 /// Trims the configuration that the command is about, and becomes runc. Returns only if it fails.
-pub(crate) fn main() -> Result<std::convert::Infallible> {
+#[must_use]
+pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if !has_sys_resource() {
-        if let Some((file, pointer)) = configuration(&arguments) {
-            trim_file(&file, pointer)?;
-        }
-    }
-    Err(Command::new("runc").args(&arguments).exec()).doing(|| "start runc".to_owned())
+    let config = configuration(&arguments).filter(|_| !has_sys_resource());
+    let trimmed = config.map_or(Ok(()), |(file, pointer)| trim_file(&file, pointer));
+    let failed = match trimmed {
+        Err(error) => error.to_string(),
+        Ok(()) => format!("cannot start runc: {}", Command::new("runc").args(&arguments).exec()),
+    };
+    eprintln!("{NAME}: {failed}");
+    ExitCode::FAILURE
 }
 
 /// The file that the command takes a process from, and where in it.
@@ -56,10 +65,12 @@ fn configuration(arguments: &[String]) -> Option<(PathBuf, &'static str)> {
 
 fn trim_file(file: &Path, pointer: &str) -> Result<()> {
     let text = fs::read(file).doing(|| format!("read {}", file.display()))?;
-    let mut config: Value =
-        serde_json::from_slice(&text).map_err(std::io::Error::other).doing(|| format!("parse {}", file.display()))?;
+    let mut config: Value = serde_json::from_slice(&text)
+        .map_err(std::io::Error::other)
+        .doing(|| format!("parse {}", file.display()))?;
     if let Some(process) = config.pointer_mut(pointer) {
-        let low = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
+        let low =
+            fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
         trim(process, low.unwrap_or_default(), hard_limit);
     }
     fs::write(file, config.to_string()).doing(|| format!("write {}", file.display()))
@@ -101,7 +112,9 @@ fn hard_limit(of: &str) -> Option<u64> {
 fn has_sys_resource() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
-    bounding.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set & SYS_RESOURCE != 0)
+    bounding
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|set| set & SYS_RESOURCE != 0)
 }
 
 #[cfg(test)]

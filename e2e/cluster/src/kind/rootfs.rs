@@ -53,13 +53,22 @@ pub(super) fn make(supply: &Supply, debian: &Path, root: &Path) -> Result<()> {
 /// Where Go has unpacked kind's module. Its version is the one that its tools module pins.
 fn kind_module() -> Result<PathBuf> {
     let mut go = Command::new("go");
-    go.arg("-C").arg(crate::supply::module_dir(Tool::Kind)).args(["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"]);
+    go.arg("-C").arg(crate::supply::module_dir(Tool::Kind)).args([
+        "list",
+        "-m",
+        "-f",
+        "{{.Dir}}",
+        "sigs.k8s.io/kind",
+    ]);
     let folder = output_of(go.env_remove("GOFLAGS").env("GOFLAGS", "-mod=readonly"))?;
     let folder = PathBuf::from(folder.trim());
     if folder.join("images/base/files").is_dir() {
         Ok(folder)
     } else {
-        Err(Error::Missing("Go has not unpacked the module sigs.k8s.io/kind; run `go mod download` in its tools folder".into()))
+        Err(Error::Missing(
+            "Go has not unpacked the module sigs.k8s.io/kind; run `go mod download` in its tools folder"
+                .into(),
+        ))
     }
 }
 
@@ -71,9 +80,17 @@ fn kind_files(files: &Path, root: &Path) -> Result<()> {
         fs::create_dir_all(root.join(folder)).doing(|| format!("create /{folder}"))?;
     }
     let mut install = Command::new("cp");
-    install.args(["--no-preserve=mode,ownership", "--recursive"]).arg(files.join("kind/bin")).arg(root.join("kind"));
+    install
+        .args(["--no-preserve=mode,ownership", "--recursive"])
+        .arg(files.join("kind/bin"))
+        .arg(root.join("kind"));
     output_of(&mut install)?;
-    output_of(Command::new("cp").args(["--no-preserve=mode"]).arg(files.join("usr/local/bin/entrypoint")).arg(root.join("usr/local/bin")))?;
+    output_of(
+        Command::new("cp")
+            .args(["--no-preserve=mode"])
+            .arg(files.join("usr/local/bin/entrypoint"))
+            .arg(root.join("usr/local/bin")),
+    )?;
     let mut executable = Command::new("chmod");
     executable.args(["-R", "755"]).arg(root.join("kind/bin")).arg(root.join("usr/local/bin"));
     output_of(&mut executable).map(drop)
@@ -137,7 +154,9 @@ fn storage_manifest(kind: &Path, root: &Path) -> Result<()> {
     let source = kind.join("pkg/build/nodeimage/const_storage.go");
     let text = fs::read_to_string(&source).doing(|| format!("read {}", source.display()))?;
     let manifest = constant(&text, "defaultStorageManifest")
-        .ok_or_else(|| Error::Missing(format!("{} has no storage manifest; kind has changed", source.display())))?
+        .ok_or_else(|| {
+            Error::Missing(format!("{} has no storage manifest; kind has changed", source.display()))
+        })?
         .replace("` + storageProvisionerImage + `", &format!("{REPOSITORY}/local-path-provisioner:1"))
         .replace("` + storageHelperImage + `", &format!("{REPOSITORY}/busybox:1"));
     write(&root.join("kind/manifests/default-storage.yaml"), &manifest)
