@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::{CompletionCandidate, Shell};
 
 use crate::failure::Result;
@@ -44,13 +44,19 @@ fn candidates(mut words: Vec<OsString>) -> String {
     words.insert(0, "greenroom".into());
     let last = words.len() - 1;
     let here = std::env::current_dir().ok();
-    let found = clap_complete::engine::complete(&mut crate::Cli::command(), words, last, here.as_deref());
+    let mut command = without_aliases(crate::Cli::command());
+    let found = clap_complete::engine::complete(&mut command, words, last, here.as_deref());
     let mut lines = String::new();
     // Nothing can be shown where a word is to be completed, an error least of all.
     for candidate in found.unwrap_or_default().iter().filter(|candidate| !candidate.is_hide_set()) {
         writeln!(lines, "{}", line(candidate)).expect("a string takes everything");
     }
     lines + NO_FILES
+}
+
+/// Of a command and its alias only one would be offered, and that the alias.
+fn without_aliases(command: Command) -> Command {
+    command.visible_alias(None::<&str>).mut_subcommands(without_aliases)
 }
 
 /// The word, and behind a tab what it means.
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn kubectl_is_told_which_words_may_follow_and_what_they_mean() {
         insta::assert_snapshot!(completed("get no"), @r"
-        node	List the nodes
+        nodes	List the nodes
         :4
         ");
         insta::assert_snapshot!(completed("describe node demo-0 --out"), @r"

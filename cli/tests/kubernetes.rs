@@ -11,24 +11,43 @@ use std::time::{Duration, Instant};
 
 use greenroom_crds::names;
 use greenroom_e2e_cluster::ControlPlane;
+use greenroom_e2e_cluster::supply::{Supply, Tool};
 use serde_json::{Value, json};
 
 const CRDS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/greenroom-crds/templates/actorcluster.yaml");
 
-/// A control plane, and a directory with the program under the names that kubectl looks for.
-struct Rig {
-    plane: ControlPlane,
-    links: tempfile::TempDir,
-}
+/// A directory with the program under the names that kubectl looks for.
+struct Links(tempfile::TempDir);
 
-impl Rig {
-    async fn start() -> Self {
+impl Links {
+    fn new() -> Self {
         let links = tempfile::tempdir().unwrap();
         for name in ["kubectl-greenroom", "kubectl_complete-greenroom"] {
             symlink(env!("CARGO_BIN_EXE_greenroom"), links.path().join(name)).unwrap();
         }
-        Self { plane: ControlPlane::start().await.unwrap(), links }
+        Self(links)
+    }
+
+    /// kubectl as a user has it: it finds the plugin in the PATH.
+    fn kubectl(&self, program: &Path, line: &str) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap();
+        command.args(line.split(' ')).env("PATH", format!("{}:{path}", self.0.path().display()));
+        command.env_remove("KUBECONFIG").env_remove("GREENROOM_DATA");
+        command
+    }
+}
+
+/// A control plane, and kubectl with the plugin.
+struct Rig {
+    plane: ControlPlane,
+    links: Links,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        Self { plane: ControlPlane::start().await.unwrap(), links: Links::new() }
     }
 
     fn kubectl(&self, line: &str) -> String {
@@ -38,18 +57,22 @@ impl Rig {
     }
 
     fn create(&self, object: &Value) {
-        let mut child =
-            self.plane.kubectl().args(["create", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .plane
+            .kubectl()
+            .args(["create", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
         assert!(child.wait().unwrap().success(), "{object:#}");
     }
 
-    /// `kubectl greenroom` as a user runs it: kubectl finds the plugin in the PATH.
     fn plugin(&self, kubeconfig: &Path, line: &str) -> Command {
-        let mut command = Command::new(self.plane.kubectl().get_program());
-        let path = std::env::var("PATH").unwrap();
-        command.args(line.split(' ')).env("PATH", format!("{}:{path}", self.links.path().display()));
-        command.env("KUBECONFIG", kubeconfig).env_remove("GREENROOM_DATA");
+        let kubectl = self.plane.kubectl();
+        let mut command = self.links.kubectl(Path::new(kubectl.get_program()), line);
+        command.env("KUBECONFIG", kubeconfig);
         command
     }
 
@@ -143,10 +166,9 @@ impl Rig {
         }));
         let kubeconfig = self.plane.kubeconfig_for(name, &[]).unwrap();
         let (group, resource) = rights[0];
-        let asked = format!("auth can-i list {resource}.{group} -n {namespace}");
+        let asked = format!("auth can-i list {resource}.{group} -n {namespace} -q");
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.plugin(&kubeconfig, asked.replace(". ", " ").as_str()).output().unwrap().status.success()
-        {
+        while !self.plugin(&kubeconfig, &asked).output().unwrap().status.success() {
             assert!(Instant::now() < deadline, "{asked}");
         }
         kubeconfig
@@ -221,7 +243,7 @@ async fn a_missing_right_is_named_at_once_and_what_works_without_it_is_said() {
     let asked = Instant::now();
     let call = "greenroom call Counter/a total --deadline 1m";
     assert_says(&rig.stderr_of(&reader, call), &["you may not list the pods in namespace default"]);
-    let lister = rig.user("lister", "default", &[("", "pods"), ("greenroom.dev", "actorclusters")]);
+    let lister = rig.user("lister", "default", &[("greenroom.dev", "actorclusters"), ("", "pods")]);
     assert_says(
         &rig.stderr_of(&lister, call),
         &["you may not forward ports of pods", "get and create pods/portforward in namespace default"],
@@ -242,9 +264,14 @@ async fn a_missing_right_is_named_at_once_and_what_works_without_it_is_said() {
 
 #[tokio::test]
 async fn kubectl_shows_the_plugin_and_completes_its_commands() {
-    let rig = Rig::start().await;
-    assert_says(&rig.stdout("plugin list"), &["kubectl-greenroom"]);
-    assert_says(&rig.stdout("greenroom --help"), &["Usage: kubectl greenroom <COMMAND>"]);
-    let completed = rig.stdout("__complete greenroom get no");
-    assert_says(&completed, &["nodes\tList the nodes", ":4"]);
+    let kubectl = Supply::ensure(&[Tool::Kubectl]).await.unwrap().path(Tool::Kubectl);
+    let links = Links::new();
+    for (line, parts) in [
+        ("plugin list", &["kubectl-greenroom"][..]),
+        ("greenroom --help", &["Usage: kubectl greenroom <COMMAND>"]),
+        ("__complete greenroom get no", &["nodes\tList the nodes", ":4"]),
+    ] {
+        let output = links.kubectl(&kubectl, line).output().unwrap();
+        assert_says(&String::from_utf8_lossy(&output.stdout), parts);
+    }
 }

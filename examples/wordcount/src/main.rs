@@ -19,8 +19,8 @@ struct Args {
     #[arg(default_value = "/usr/share/common-licenses/GPL-3")]
     file: PathBuf,
 
-    /// A gateway of the cluster, HOST:PORT; may be given several times. Without it the running `greenroom dev` cluster
-    /// below the current directory is used
+    /// A gateway of the cluster, HOST:PORT; may be given several times. `kubectl greenroom proxy` prints one for a
+    /// cluster in Kubernetes. Without it the running `greenroom dev` cluster below the current directory is used
     #[arg(long, env = "GREENROOM_GATEWAY", value_delimiter = ',')]
     gateway: Vec<String>,
 
