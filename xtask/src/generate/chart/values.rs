@@ -226,7 +226,7 @@ struct PodMonitor {
     labels: Map,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Labelled {
     /// Install it.
@@ -347,11 +347,5 @@ impl Default for Metrics {
 impl Default for PodMonitor {
     fn default() -> Self {
         Metrics::default().pod_monitor
-    }
-}
-
-impl Default for Labelled {
-    fn default() -> Self {
-        Self { enabled: false, labels: Map::new() }
     }
 }
