@@ -5,6 +5,8 @@
 //! tests in `tidy`.
 
 mod bench;
+mod cluster;
+mod e2e;
 mod generate;
 mod image;
 mod sim;
@@ -30,6 +32,8 @@ enum Command {
     Test(test::Args),
     Generate(generate::Args),
     Bench(bench::Args),
+    Cluster(cluster::Args),
+    E2e(e2e::Args),
     Image(image::Args),
     Sim(sim::Args),
 }
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
+        Command::E2e(args) => e2e::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Sim(args) => sim::run(&args),
     };
