@@ -56,7 +56,7 @@ enum Command {
     Node {
         /// What to do.
         action: Action,
-        /// The node, such as node1.
+        /// The node, such as node1, or control-plane.
         name: String,
     },
     /// Run a program inside of a node.

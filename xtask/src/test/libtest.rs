@@ -19,9 +19,11 @@ pub(super) struct Counts {
     pub(super) skipped: u64,
 }
 
-/// Runs the tests that match one of `filters` (all, if there is none), with or without the slow ones.
-pub(super) fn run(filters: &[String], slow: bool) -> Result<Step> {
+/// Runs the tests that match one of `filters` (all, if there is none), with or without the slow ones. `rigs` lets them
+/// install packages and change the machine's network.
+pub(super) fn run(filters: &[String], slow: bool, rigs: bool) -> Result<Step> {
     let mut command = super::cargo();
+    command.env("E2E_RIGS", if rigs { "1" } else { "0" });
     command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filters);
     if slow {
         command.arg("--include-ignored");

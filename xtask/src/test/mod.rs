@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // built alone, the binaries get dependencies without the features that tests add, and those compile twice.
     let built = report.run("build", || Step::command(&["build", "--workspace", "--all-targets"]));
     report.run("tests", || match built {
-        true => libtest::run(&args.filters, !args.fast),
+        true => libtest::run(&args.filters, !args.fast, args.install || ci),
         false => Ok(Outcome::Failed("the build failed".into()).into()),
     });
 

@@ -1,4 +1,5 @@
-//! The processes beside the nodes: control plane and agents, each in a control group of its own.
+//! The processes beside the nodes, each in a control group of its own: the control plane, which can be stopped like a
+//! node, and the agents, which cannot.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -6,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::cgroup::Group;
-use crate::credentials::Credentials;
 use crate::error::{Doing, Result};
 use crate::flags::{self, ApiServer, file};
 use crate::network::{self, port};
@@ -16,19 +16,20 @@ use crate::supply::{Supply, Tool};
 pub(super) struct Daemons<'a> {
     folder: &'a Path,
     supply: &'a Supply,
-    credentials: &'a Credentials,
+    pki: PathBuf,
 }
 
 impl<'a> Daemons<'a> {
-    pub(super) fn new(folder: &'a Path, supply: &'a Supply, credentials: &'a Credentials) -> Self {
-        Self { folder, supply, credentials }
+    /// Those of the cluster in `folder`, with the keys in `folder/pki`.
+    pub(super) fn new(folder: &'a Path, supply: &'a Supply) -> Self {
+        Self { folder, supply, pki: folder.join("pki") }
     }
 
     /// Starts etcd and the API server, and waits until it serves.
     pub(super) async fn start_api_server(&self, client: &kube::Client) -> Result<()> {
         let etcd = flags::etcd(&self.folder.join("etcd"), port::ETCD, port::ETCD_PEER);
         let mut etcd = self.start_tool(Tool::Etcd, &etcd)?;
-        let pki = self.credentials.folder();
+        let pki = &self.pki;
         let mut arguments = flags::api_server(&ApiServer {
             listen: network::API_SERVER,
             etcd_port: port::ETCD,
@@ -48,8 +49,8 @@ impl<'a> Daemons<'a> {
     }
 
     pub(super) fn start_controllers(&self) -> Result<()> {
-        let kubeconfig = |name: &str| self.credentials.path(&format!("{name}.kubeconfig"));
-        let pki = self.credentials.folder();
+        let kubeconfig = |name: &str| self.pki.join(&format!("{name}.kubeconfig"));
+        let pki = &self.pki;
         let manager =
             flags::controller_manager(&kubeconfig("controller-manager"), port::CONTROLLER_MANAGER, pki);
         self.start_tool(Tool::KubeControllerManager, &manager)?;
@@ -61,8 +62,8 @@ impl<'a> Daemons<'a> {
     pub(super) fn start_agents(&self, program: &Path) -> Result<()> {
         let mut command = Command::new(program);
         command.arg("agents").arg("--cluster").arg(self.folder);
-        command.arg("--kubeconfig").arg(self.credentials.path("agents.kubeconfig"));
-        self.start("agents", &command)?;
+        command.arg("--kubeconfig").arg(self.pki.join("agents.kubeconfig"));
+        self.start(&Group::root().child("agents"), "agents", &command)?;
         Ok(())
     }
 
@@ -70,11 +71,10 @@ impl<'a> Daemons<'a> {
         // A busy machine must not make the control plane believe that nodes are lost.
         let mut command = Command::new("nice");
         command.args(["-n", "-5"]).arg(self.supply.path(tool)).args(arguments);
-        self.start(tool.name(), &command)
+        self.start(&control().child(tool.name()), tool.name(), &command)
     }
 
-    fn start(&self, name: &str, command: &Command) -> Result<Child> {
-        let group = group(name);
+    fn start(&self, group: &Group, name: &str, command: &Command) -> Result<Child> {
         group.create()?;
         let log = self.log(name);
         let output = File::options()
@@ -94,7 +94,7 @@ impl<'a> Daemons<'a> {
     }
 }
 
-/// The control group of a process beside the nodes.
-fn group(name: &str) -> Group {
-    Group::root().child("control").child(name)
+/// The control group of the control plane.
+pub(super) fn control() -> Group {
+    Group::root().child("control")
 }

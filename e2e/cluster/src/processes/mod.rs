@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
 use kube::Api;
 
-use self::daemons::Daemons;
+use self::daemons::{Daemons, control};
 use crate::cgroup::{self, Group};
 use crate::cluster::{Cluster, NodeAction, NodeStatus, Plan, Status};
 use crate::credentials::Credentials;
@@ -29,6 +29,9 @@ use crate::{image, kubeconfig, ready};
 
 /// For how long nodes may take to be ready. They take two seconds on an idle machine.
 const NODES_LIMIT: Duration = Duration::from_secs(120);
+
+/// What the control plane is called where a node is named.
+const CONTROL_PLANE: &str = "control-plane";
 
 /// The cluster of plain processes of this machine. It may run or not.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ impl ProcessCluster {
         raise_inotify_limits()?;
         steps.done("keys, network");
 
-        let daemons = Daemons::new(&self.folder, supply, &credentials);
+        let daemons = Daemons::new(&self.folder, supply);
         let client = kubeconfig::client(&credentials.admin()).await?;
         daemons.start_api_server(&client).await?;
         steps.done("API server");
@@ -126,7 +129,27 @@ impl ProcessCluster {
         Ok(())
     }
 
-    /// Writes keys, the pause image and the nodes' folders.
+    /// Does to API server, etcd, controller-manager and scheduler what is done to a node. Names are still answered.
+    async fn control_plane(&self, action: NodeAction, supply: &Supply) -> Result<()> {
+        match action {
+            NodeAction::Kill => control().kill(),
+            NodeAction::Pause => control().freeze(),
+            NodeAction::Unpause => control().thaw(),
+            NodeAction::Start if !control().processes().is_empty() => {
+                Err(Error::Refused("the control plane runs already".to_owned()))
+            }
+            NodeAction::Start => {
+                let daemons = Daemons::new(&self.folder, supply);
+                daemons.start_api_server(&kubeconfig::client(&self.kubeconfig()?).await?).await?;
+                daemons.start_controllers()
+            }
+            NodeAction::Partition | NodeAction::Heal => {
+                Err(Error::Refused("the control plane has no link of its own; pause it".to_owned()))
+            }
+        }
+    }
+
+    /// Writes keys, the images that every cluster has, and the nodes' folders.
     fn make_files(&self, numbers: &[NodeNumber]) -> Result<Credentials> {
         for folder in [self.images(), self.folder.join("etcd")] {
             fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
@@ -153,6 +176,7 @@ impl ProcessCluster {
             fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
         }
         image::pause().write(&self.images().join("pause.tar"))?;
+        image::busybox("cluster.local/busybox:1")?.write(&self.images().join("busybox.tar"))?;
         Ok(credentials)
     }
 
@@ -274,9 +298,12 @@ impl Cluster for ProcessCluster {
     async fn node(&self, action: NodeAction, name: &str) -> Result<()> {
         must_be_root()?;
         self.kubeconfig()?;
-        let node = self.node_named(name)?;
         let supply = Supply::ensure(&CORE).await?;
         let _lock = self.lock()?;
+        if name == CONTROL_PLANE {
+            return self.control_plane(action, &supply).await;
+        }
+        let node = self.node_named(name)?;
         match action {
             NodeAction::Kill => node.kill(),
             NodeAction::Start => node.start(&self.numbers(), &supply.search_path(&CORE)),
