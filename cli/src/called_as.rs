@@ -80,7 +80,7 @@ mod tests {
         for (program, expected) in [
             ("greenroom", CalledAs::Greenroom),
             ("/kubectl-greenroom/greenroom", CalledAs::Greenroom),
-            ("/root/.krew/bin/kubectl-greenroom", CalledAs::KubectlPlugin),
+            ("/home/ann/.krew/bin/kubectl-greenroom", CalledAs::KubectlPlugin),
             ("kubectl-greenroom.exe", CalledAs::KubectlPlugin),
             ("/usr/bin/kubectl_complete-greenroom", CalledAs::KubectlCompletion),
         ] {
