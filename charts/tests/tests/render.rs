@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Settings, apply, chart, helm, objects, output, plane, render};
+use crate::support::{Settings, apply, chart, helm, install_definitions, objects, output, plane, render};
 
 /// Every documented switch, alone or with what it needs.
 const SWITCHES: &[Settings] = &[
@@ -84,8 +84,7 @@ async fn every_switch_renders_what_an_api_server_takes() {
     for (plural, kind) in MONITORING {
         apply(plane.kubectl(), &["apply", "-f", "-"], &stub(plural, kind)).unwrap();
     }
-    let crds: Vec<String> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
-    apply(plane.kubectl(), &["apply", "--server-side", "-f", "-"], &crds.join("---\n")).unwrap();
+    install_definitions(plane);
     for settings in SWITCHES {
         let rendered = render(settings).await.unwrap();
         let dry = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];

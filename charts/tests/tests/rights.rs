@@ -4,23 +4,24 @@ use anyhow::Result;
 use greenroom_e2e_cluster::ControlPlane;
 use serde_json::Value;
 
-use crate::support::{NAMESPACE, WATCHED, apply, objects, output, plane, render};
+use crate::support::{NAMESPACE, WATCHED, apply, chart, install_definitions, objects, output, plane, render};
 
-/// The Role that the operator gives to the nodes of a cluster. Nobody can give what he does not have.
-const NODE_ROLE: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: counters-node, namespace: watched}
-rules:
-- {apiGroups: [greenroom.dev], resources: [shardmaps], resourceNames: [counters-0], verbs: [get, update, watch]}
-- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: counters-node, namespace: watched}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: counters-node}
-subjects: [{kind: ServiceAccount, name: counters-node, namespace: watched}]
-"#;
+/// What the operator applies for a cluster, and the shard map's pages, which it only creates: from the tests of what
+/// makes them.
+fn objects_of_a_cluster() -> (String, String) {
+    let folder = chart("../operator/plan/tests/golden/smallest");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    // The API server wants a Role before its binding.
+    files.sort();
+    let (mut applied, mut created) = (String::new(), String::new());
+    for file in files.iter().filter(|file| !file.ends_with("cluster.yaml")) {
+        let text = std::fs::read_to_string(file).unwrap() + "---\n";
+        let page = text.contains("kind: ShardMap");
+        let to = if page { &mut created } else { &mut applied };
+        to.push_str(&text.replace("namespace: games", &format!("namespace: {WATCHED}")));
+    }
+    (applied, created)
+}
 
 #[tokio::test]
 async fn no_rule_says_everything_and_nobody_lists_secrets() {
@@ -47,6 +48,7 @@ fn kind(object: &Value) -> &str {
 #[ignore = "slow"]
 async fn the_operator_can_do_its_work_where_it_watches_and_nowhere_else() {
     let plane = plane().await;
+    install_definitions(plane);
     let rights = |rendered: &str| -> String {
         let wanted = objects(rendered)
             .into_iter()
@@ -62,9 +64,13 @@ async fn the_operator_can_do_its_work_where_it_watches_and_nowhere_else() {
     for (name, everywhere) in [("narrow", false), ("wide", true)] {
         let operator = format!("system:serviceaccount:{NAMESPACE}:{name}-operator");
         let user = format!("--as={operator}");
-        apply(plane.kubectl(), &["apply", "--server-side", &user, "-f", "-"], NODE_ROLE)
+        let (applied, created) = objects_of_a_cluster();
+        // Among them is the Role of the nodes: nobody can give what he does not have.
+        apply(plane.kubectl(), &["apply", "--server-side", &user, "-f", "-"], &applied)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        apply(plane.kubectl(), &["delete", "-f", "-"], NODE_ROLE).unwrap();
+        apply(plane.kubectl(), &["create", &user, "-f", "-"], &created)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        apply(plane.kubectl(), &["delete", "-f", "-"], &(applied + &created)).unwrap();
 
         let may = |verb: &str, resource: &str, namespace: &str| can(plane, &user, verb, resource, namespace);
         assert!(may("patch", "statefulsets.apps", WATCHED).unwrap());

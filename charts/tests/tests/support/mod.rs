@@ -35,6 +35,14 @@ pub(crate) async fn new_plane() -> ControlPlane {
     plane
 }
 
+/// Installs the definitions, and waits until there are such objects.
+pub(crate) fn install_definitions(plane: &ControlPlane) {
+    let definitions: Vec<String> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
+    let definitions = definitions.join("---\n");
+    apply(plane.kubectl(), &["apply", "--server-side", "-f", "-"], &definitions).unwrap();
+    apply(plane.kubectl(), &["wait", "--for=condition=Established", "-f", "-"], &definitions).unwrap();
+}
+
 /// The folder of a chart.
 pub(crate) fn chart(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name)
