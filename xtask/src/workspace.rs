@@ -20,6 +20,9 @@ const OURS: [&str; 6] = [
 /// Variables of the user's shell that would change what the tests see.
 const THEIRS: [&str; 2] = ["GREENROOM_", "RUST_LOG"];
 
+/// But these: where built tools are kept, and which version of Kubernetes is meant.
+const KEPT: [&str; 2] = ["GREENROOM_CACHE", "GREENROOM_KUBERNETES"];
+
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
@@ -31,7 +34,8 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command.current_dir(root()).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if OURS.iter().chain(&THEIRS).any(|prefix| text.starts_with(prefix)) {
+        let kept = KEPT.contains(&&*text);
+        if !kept && OURS.iter().chain(&THEIRS).any(|prefix| text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }

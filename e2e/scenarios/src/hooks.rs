@@ -54,7 +54,7 @@ impl<'a> Host<'a> {
     /// Runs a command on the host; what it printed.
     pub(crate) async fn exec(&self, command: &[&str]) -> Result<String> {
         let mut hook = Command::new(self.hooks);
-        kubectl::run(hook.args(["node", "exec", &self.name, "--"]).args(command), None).await
+        kubectl::run(hook.args(["exec", &self.name, "--"]).args(command), None).await
     }
 
     /// Sends a signal to the first process of a pod's container: what no user of Kubernetes can do, and a crash does.

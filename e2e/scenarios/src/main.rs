@@ -40,9 +40,10 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let settings = Arc::new(args.settings);
-    let wanted = |scenario: &&Scenario| {
+    let named = |scenario: &Scenario| {
         args.filters.is_empty() || args.filters.iter().any(|filter| scenario.name.contains(filter.as_str()))
     };
+    let wanted = |scenario: &&Scenario| named(scenario) && (scenario.core || !settings.core);
     let (alone, together): (Vec<_>, Vec<_>) =
         SCENARIOS.iter().filter(wanted).partition(|scenario| scenario.alone);
     if args.list {

@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     /// The folder with the charts and examples.
     #[arg(long, env = "GREENROOM_E2E_SOURCES")]
     pub(crate) sources: PathBuf,
-    /// A program that takes `node kill|start|partition|heal|pause|unpause NAME` and `node exec NAME -- COMMAND…`.
+    /// A program that takes `node kill|start|partition|heal NAME` and `exec NAME -- COMMAND…`.
     #[arg(long, env = "GREENROOM_E2E_HOOKS")]
     pub(crate) hooks: Option<PathBuf>,
     /// The audit log of the API server, one event a line.
@@ -48,9 +48,6 @@ pub(crate) struct Settings {
 impl Settings {
     /// Why the scenario cannot run here, if it cannot.
     pub(crate) fn cannot_run(&self, scenario: &Scenario) -> Option<&'static str> {
-        if self.core && !scenario.core {
-            return Some("not asked for on this kind of cluster");
-        }
         if scenario.needs_hooks && self.hooks.is_none() {
             return Some("nobody here can stop a host");
         }

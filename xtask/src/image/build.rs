@@ -38,6 +38,11 @@ pub(super) fn programs(
     Ok(programs.into_iter().map(|program| (program, folder.join(program.name))).collect())
 }
 
+/// Where a program lies that was built with this profile.
+pub(crate) fn built(program: &str, profile: &str) -> PathBuf {
+    workspace::root().join("target/image").join(TARGET).join(profile).join(program)
+}
+
 /// Static, and the same bytes wherever the sources lie.
 fn flags() -> String {
     let sources = workspace::root().display();

@@ -15,6 +15,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+pub(crate) use build::built;
+
 use crate::workspace;
 
 /// Build the container images, without a container engine.

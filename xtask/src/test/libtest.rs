@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::AddAssign;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -31,9 +31,16 @@ pub(super) fn run(filters: &[String], slow: bool, rigs: bool) -> Result<Step> {
     if super::colours() {
         command.arg("--color=always");
     }
-    super::announce(&command);
+    watch(&mut command, filters)
+}
 
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+/// Runs a program that prints its results as libtest does, and adds them up.
+pub(super) fn watch(command: &mut Command, filters: &[String]) -> Result<Step> {
+    super::announce(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     let output = child.stdout.take().expect("its output is piped");
     let mut tally = Tally::default();
     for line in BufReader::new(output).split(b'\n') {

@@ -17,7 +17,7 @@ use report::Report;
 use step::{Outcome, Step};
 use tools::Tool;
 
-use crate::workspace;
+use crate::{e2e, workspace};
 
 /// Run all checks and tests.
 #[derive(clap::Args)]
@@ -53,8 +53,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         false => Ok(Outcome::Failed("the build failed".into()).into()),
     });
 
+    for (name, on) in [("scenarios", e2e::on_processes()), ("on kind", e2e::on_kind())] {
+        let on = e2e::Args { install: args.install || ci, ..on };
+        report.run(name, || match built {
+            true => scenarios(args, &on),
+            false => Ok(Outcome::Failed("the build failed".into()).into()),
+        });
+    }
+
     print!("{report}");
     Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The scenarios on a cluster that this machine brings up, which takes root, and packages of the distribution.
+fn scenarios(args: &Args, on: &e2e::Args) -> Result<Step> {
+    if !args.filters.is_empty() {
+        return Ok(Outcome::Skipped("only some tests were asked for".into()).into());
+    }
+    if args.fast {
+        return Ok(Outcome::Skipped("left out by --fast".into()).into());
+    }
+    if !on.install {
+        return Ok(
+            Outcome::Skipped("it changes this machine's network; add --install to allow that".into()).into()
+        );
+    }
+    let mut scenarios = e2e::scenarios(on)?;
+    libtest::watch(&mut scenarios.command, &[])
 }
 
 /// A check with a tool that a fresh machine need not have.

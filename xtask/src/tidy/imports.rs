@@ -95,7 +95,7 @@ const TABLE: &[Row] = &[
     row("greenroom-e2e-cluster", &[], "any Kubernetes will do, and any product may be tested on this one"),
     row(
         "greenroom-e2e-scenarios",
-        &["greenroom-client", "greenroom-crds", "greenroom-proto"],
+        &["greenroom-client", "greenroom-core"],
         "scenarios see what a user sees",
     ),
     row(
