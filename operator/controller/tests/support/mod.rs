@@ -152,12 +152,10 @@ impl Plane {
     /// What changes an operator has sent, in order, its Lease aside.
     pub fn writes_of(&self, identity: &str) -> Vec<Written> {
         let log = std::fs::read_to_string(self.control.audit_log()).unwrap();
-        let mut seen = std::collections::HashSet::new();
+        let (mut seen, agent) = (std::collections::HashSet::new(), format!("({identity})\""));
         log.lines()
+            .filter(|line| line.contains(&agent))
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|event| {
-                event["userAgent"].as_str().is_some_and(|agent| agent.ends_with(&format!("({identity})")))
-            })
             .filter(|event| matches!(event["verb"].as_str(), Some("create" | "update" | "patch" | "delete")))
             .filter(|event| event["objectRef"]["resource"] != "leases")
             .filter(|event| seen.insert(event["auditID"].as_str().unwrap().to_owned()))
