@@ -162,8 +162,11 @@ impl<'a> Source<'a> {
     async fn refill(&mut self, pool: &Pool) -> Result<(), (Arc<str>, NodeError)> {
         while self.page.is_empty() {
             let Some(mut request) = self.next.take() else { break };
-            let page = pool.page(self.node, request.clone()).await;
-            let page = page.map_err(|error| (self.node.name.clone(), error))?;
+            let page = match pool.page(self.node, request.clone()).await {
+                Ok(page) => page,
+                Err(NodeError::Impossible(_)) => break,
+                Err(error) => return Err((self.node.name.clone(), error)),
+            };
             self.page = page.placements.into();
             if !page.next_page_token.is_empty() {
                 request.page_token = page.next_page_token;

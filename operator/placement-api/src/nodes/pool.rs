@@ -44,6 +44,9 @@ pub enum NodeError {
     /// It has forgotten what it was asked for.
     #[error("the node has forgotten changes since then")]
     Forgotten,
+    /// What it was asked for can be no actor, so it holds none such.
+    #[error("{0}")]
+    Impossible(String),
     /// It refused or broke off.
     #[error("{0}")]
     Failed(String),
@@ -54,6 +57,7 @@ impl From<Status> for NodeError {
         match status.code() {
             Code::OutOfRange => Self::Forgotten,
             Code::DeadlineExceeded => Self::Silent,
+            Code::InvalidArgument => Self::Impossible(status.message().to_owned()),
             code => Self::Failed(format!("{code:?}: {}", status.message())),
         }
     }
@@ -108,7 +112,7 @@ impl Pool {
             Ok(answer) => answer.map_err(NodeError::from),
             Err(_) => Err(NodeError::Silent),
         };
-        self.heard(node, answer.is_ok());
+        self.heard(node, answer.as_ref().err());
         let page = answer?.into_inner();
         self.clock.observe(page.stamp);
         Ok(page)
@@ -126,7 +130,7 @@ impl Pool {
             Ok(answer) => answer.map_err(NodeError::from),
             Err(_) => Err(NodeError::Silent),
         };
-        self.heard(node, !matches!(answer, Err(NodeError::Silent | NodeError::Failed(_))));
+        self.heard(node, answer.as_ref().err());
         Ok(answer?.into_inner())
     }
 
@@ -136,7 +140,8 @@ impl Pool {
         until.is_some_and(|until| until > Instant::now())
     }
 
-    fn heard(&self, node: &NodePod, answered: bool) {
+    fn heard(&self, node: &NodePod, error: Option<&NodeError>) {
+        let answered = !matches!(error, Some(NodeError::Silent | NodeError::Failed(_)));
         if let Some(connection) = self.connections.lock().get_mut(&node.uid) {
             connection.suspected_until = (!answered).then(|| Instant::now() + SUSPECTED);
         }
