@@ -21,10 +21,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Where the operator runs, and where the clusters are.
-pub const SYSTEM: &str = "greenroom-system";
-pub const USER: &str = "default";
+pub(crate) const SYSTEM: &str = "greenroom-system";
+pub(crate) const USER: &str = "default";
 /// Kinds by group, version and plural; the children of a cluster with four pages.
-pub const KINDS: [(&str, &str, &str, usize); 10] = [
+pub(crate) const KINDS: [(&str, &str, &str, usize); 10] = [
     ("", "v1", "ServiceAccount", 1),
     ("rbac.authorization.k8s.io", "v1", "Role", 1),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding", 1),
@@ -38,19 +38,19 @@ pub const KINDS: [(&str, &str, &str, usize); 10] = [
 ];
 
 /// An API server with the custom resources and the operator's namespace.
-pub struct Plane {
-    pub control: ControlPlane,
-    pub client: Client,
+pub(crate) struct Plane {
+    pub(crate) control: ControlPlane,
+    pub(crate) client: Client,
 }
 
 impl Plane {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let plane = Self::without_definitions().await;
         plane.define().await;
         plane
     }
 
-    pub async fn without_definitions() -> Self {
+    pub(crate) async fn without_definitions() -> Self {
         let control = ControlPlane::start().await.unwrap();
         let client = control.client();
         let plane = Self { control, client };
@@ -58,13 +58,13 @@ impl Plane {
         plane
     }
 
-    pub async fn define(&self) {
+    pub(crate) async fn define(&self) {
         let definitions: Vec<_> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
         self.kubectl(&["apply", "--server-side", "-f", "-"], Some(&definitions.join("\n---\n")));
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None);
     }
 
-    pub fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> String {
         use std::io::Write;
         let mut kubectl = self.control.kubectl();
         let piped =
@@ -77,17 +77,17 @@ impl Plane {
         out.into_owned()
     }
 
-    pub async fn config(&self) -> Config {
+    pub(crate) async fn config(&self) -> Config {
         let kubeconfig = Kubeconfig::read_from(self.control.kubeconfig()).unwrap();
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
     }
 
     /// The smallest cluster there is.
-    pub async fn cluster(&self, name: &str) -> ActorCluster {
+    pub(crate) async fn cluster(&self, name: &str) -> ActorCluster {
         self.apply_cluster(name, json!({"replicas": 3})).await
     }
 
-    pub async fn apply_cluster(&self, name: &str, spec: Value) -> ActorCluster {
+    pub(crate) async fn apply_cluster(&self, name: &str, spec: Value) -> ActorCluster {
         let object = json!({
             "apiVersion": "greenroom.dev/v1alpha1", "kind": "ActorCluster", "metadata": {"name": name}, "spec": spec,
         });
@@ -95,11 +95,11 @@ impl Plane {
         self.clusters().patch(name, &how, &Patch::Apply(object)).await.unwrap()
     }
 
-    pub fn clusters(&self) -> Api<ActorCluster> {
+    pub(crate) fn clusters(&self) -> Api<ActorCluster> {
         Api::namespaced(self.client.clone(), USER)
     }
 
-    pub fn objects(&self, kind: &str) -> Api<DynamicObject> {
+    pub(crate) fn objects(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version, kind, _) = KINDS.into_iter().find(|(_, _, name, _)| *name == kind).unwrap();
         let plural = match kind {
             "NetworkPolicy" => "networkpolicies".to_owned(),
@@ -110,7 +110,7 @@ impl Plane {
     }
 
     /// Every object of a cluster, by kind and name.
-    pub async fn children(&self, cluster: &str) -> BTreeMap<String, DynamicObject> {
+    pub(crate) async fn children(&self, cluster: &str) -> BTreeMap<String, DynamicObject> {
         let mut all = BTreeMap::new();
         for (_, _, kind, _) in KINDS {
             let labels = ListParams::default().labels(&format!("greenroom.dev/cluster={cluster}"));
@@ -122,7 +122,7 @@ impl Plane {
     }
 
     /// Waits until the cluster has all its objects and a status about its generation; returns the objects.
-    pub async fn converged(&self, cluster: &str) -> BTreeMap<String, DynamicObject> {
+    pub(crate) async fn converged(&self, cluster: &str) -> BTreeMap<String, DynamicObject> {
         eventually(&format!("{cluster} has converged"), async || {
             let status = self.clusters().get(cluster).await.unwrap();
             let told = status.status.as_ref().and_then(|told| told.observed_generation);
@@ -133,16 +133,16 @@ impl Plane {
         .await
     }
 
-    pub async fn lease(&self) -> Option<Lease> {
+    pub(crate) async fn lease(&self) -> Option<Lease> {
         Api::<Lease>::namespaced(self.client.clone(), SYSTEM).get_opt("greenroom-operator").await.unwrap()
     }
 
     /// Who has the Lease.
-    pub async fn leader(&self) -> Option<String> {
+    pub(crate) async fn leader(&self) -> Option<String> {
         self.lease().await?.spec?.holder_identity.filter(|holder| !holder.is_empty())
     }
 
-    pub async fn led_by(&self, identity: &str) {
+    pub(crate) async fn led_by(&self, identity: &str) {
         eventually(&format!("{identity} leads"), async || {
             (self.leader().await.as_deref() == Some(identity)).then_some(())
         })
@@ -150,7 +150,7 @@ impl Plane {
     }
 
     /// What changes an operator has sent, in order, its Lease aside.
-    pub fn writes_of(&self, identity: &str) -> Vec<Written> {
+    pub(crate) fn writes_of(&self, identity: &str) -> Vec<Written> {
         let log = std::fs::read_to_string(self.control.audit_log()).unwrap();
         let (mut seen, agent) = (std::collections::HashSet::new(), format!("({identity})\""));
         log.lines()
@@ -172,11 +172,11 @@ impl Plane {
     }
 
     /// Runs an operator in this process.
-    pub async fn operator(&self, identity: &str) -> Running {
+    pub(crate) async fn operator(&self, identity: &str) -> Running {
         self.operator_with(identity, self.config().await).await
     }
 
-    pub async fn operator_with(&self, identity: &str, config: Config) -> Running {
+    pub(crate) async fn operator_with(&self, identity: &str, config: Config) -> Running {
         let operator = Operator::start(args(identity), config).await.unwrap();
         let (address, stop) = (operator.address(), CancellationToken::new());
         let stopped = stop.clone();
@@ -185,7 +185,7 @@ impl Plane {
     }
 
     /// Runs an operator as a process.
-    pub fn process(&self, identity: &str) -> Process {
+    pub(crate) fn process(&self, identity: &str) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom-operator"));
         command.args(&arguments(identity)[1..]).env("KUBECONFIG", self.control.kubeconfig());
         if std::env::var_os("SHOW").is_none() {
@@ -197,9 +197,9 @@ impl Plane {
 
 /// One change that an operator sent.
 #[derive(Debug, Clone)]
-pub struct Written {
-    pub what: String,
-    pub at: jiff::Timestamp,
+pub(crate) struct Written {
+    pub(crate) what: String,
+    pub(crate) at: jiff::Timestamp,
 }
 
 fn arguments(identity: &str) -> Vec<String> {
@@ -208,15 +208,15 @@ fn arguments(identity: &str) -> Vec<String> {
     arguments.into_iter().chain(more).map(str::to_owned).collect()
 }
 
-pub fn args(identity: &str) -> Args {
+pub(crate) fn args(identity: &str) -> Args {
     Args::parse_from(arguments(identity))
 }
 
 /// An operator in this process; dropping it ends it without notice.
-pub struct Running {
-    pub url: String,
-    pub stop: CancellationToken,
-    pub task: JoinHandle<()>,
+pub(crate) struct Running {
+    pub(crate) url: String,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Drop for Running {
@@ -226,19 +226,19 @@ impl Drop for Running {
 }
 
 /// An operator as a process; dropping it kills it.
-pub struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 
-    pub fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         self.0.wait().unwrap()
     }
 }
@@ -250,11 +250,11 @@ impl Drop for Process {
 }
 
 /// Asks until there is an answer; at most a minute.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     within(Duration::from_secs(60), what, &mut ask).await
 }
 
-pub async fn within<T>(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn within<T>(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     while start.elapsed() < limit {
         if let Some(answer) = ask().await {
@@ -266,7 +266,7 @@ pub async fn within<T>(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -
 }
 
 /// A path of the operator's HTTP pages: its status and text.
-pub async fn page(running: &Running, path: &str) -> (u16, String) {
+pub(crate) async fn page(running: &Running, path: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let address = running.url.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
