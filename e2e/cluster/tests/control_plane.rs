@@ -1,5 +1,7 @@
 //! A control plane without nodes, as the tests of other crates use it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -49,7 +49,7 @@ impl<'a> Daemons<'a> {
     }
 
     pub(super) fn start_controllers(&self) -> Result<()> {
-        let kubeconfig = |name: &str| self.pki.join(&format!("{name}.kubeconfig"));
+        let kubeconfig = |name: &str| self.pki.join(format!("{name}.kubeconfig"));
         let pki = &self.pki;
         let manager =
             flags::controller_manager(&kubeconfig("controller-manager"), port::CONTROLLER_MANAGER, pki);
