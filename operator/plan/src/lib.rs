@@ -31,3 +31,6 @@ pub use observed::{NodeReport, Observed, PageSeen, Settings};
 pub use plan::plan;
 pub use reasons::Reason;
 pub use step::{Event, Kind, ObjectKey, Plan, PodRef, Step};
+
+#[cfg(test)]
+mod tests;

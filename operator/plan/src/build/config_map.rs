@@ -24,7 +24,8 @@ pub(super) fn file(target: Target) -> String {
     let engine = if spec.storage.engine == Engine::Memory { "memory" } else { "sqlite" };
     let listen = |(_, port): (&str, u16)| format!("0.0.0.0:{port}");
     let settings: [(&str, String); 13] = [
-        ("cluster", target.name().to_owned()),
+        // In quotes: a cluster may be called `null`.
+        ("cluster", format!("\"{}\"", target.name())),
         ("replicas", spec.replicas.to_string()),
         ("shards", spec.shards.to_string()),
         ("storageEngine", engine.to_owned()),
