@@ -21,8 +21,8 @@ use x509_parser::parse_x509_certificate;
 use crate::error::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a certificate is good for.
-pub(crate) const LEAF_LIFE: Duration = DAY;
+/// How long a certificate is good for. Half of it is how long the operator may be away before a node is turned down.
+pub(crate) const LEAF_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long an authority is good for.
 pub(crate) const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 /// How long an authority is trusted before it signs. Longer than a bundle takes to reach every pod.
@@ -226,8 +226,8 @@ mod tests {
         let authority = Authority::new(now).unwrap();
         let leaf = authority.issue(&names(), now).unwrap().certificate;
         let renewal = |bundle: &str, names: &[String], at| authority.renewal(&leaf, bundle, names, at);
-        assert_eq!(renewal(&authority.bundle, &names(), now + 11 * HOUR), None);
-        assert_eq!(renewal(&authority.bundle, &names(), now + 13 * HOUR), Some("half its life is over"));
+        assert_eq!(renewal(&authority.bundle, &names(), now + 14 * DAY), None);
+        assert_eq!(renewal(&authority.bundle, &names(), now + 16 * DAY), Some("half its life is over"));
         assert_eq!(renewal("", &names(), now), Some("other authorities are trusted by now"));
         assert_eq!(
             renewal(&authority.bundle, &names()[..1], now),
