@@ -53,8 +53,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         false => Ok(Outcome::Failed("the build failed".into()).into()),
     });
 
-    for (name, on) in [("scenarios", e2e::on_processes()), ("on kind", e2e::on_kind())] {
-        let on = e2e::Args { install: args.install || ci, ..on };
+    for (name, mut on) in [("scenarios", e2e::on_processes()), ("on kind", e2e::on_kind())] {
+        on.install = args.install || ci;
         report.run(name, || match built {
             true => scenarios(args, &on),
             false => Ok(Outcome::Failed("the build failed".into()).into()),

@@ -9,6 +9,9 @@ use crate::network::{self, NodeNumber};
 /// The image of every pod's first container. It only has to exist on the node.
 pub(crate) const PAUSE_IMAGE: &str = "cluster.local/pause:1";
 
+/// Where containerd listens, seen from the node.
+pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+
 /// Where volumes lie, seen from the node.
 pub(crate) const VOLUMES: &str = "/var/lib/volumes";
 
@@ -26,7 +29,7 @@ disabled_plugins = [
 ]
 
 [grpc]
-address = "/run/containerd/containerd.sock"
+address = "{CONTAINERD_SOCKET}"
 
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = true
@@ -94,7 +97,7 @@ pub(super) fn kubelet(node: NodeNumber, cgroup: &str, pki: &Path) -> Value {
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": pki(&format!("{}.crt", node.name())),
         "tlsPrivateKeyFile": pki(&format!("{}.key", node.name())),
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup,
         "cgroupsPerQOS": true,

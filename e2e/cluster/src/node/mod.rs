@@ -158,7 +158,7 @@ impl Node {
 
     /// Imports an image into a running node, through containerd's socket as it looks from here.
     pub(crate) fn import(&self, ctr: &Path, archive: &Path) -> Result<()> {
-        let socket = format!("/proc/{}/root/run/containerd/containerd.sock", self.init()?);
+        let socket = format!("/proc/{}/root{}", self.init()?, files::CONTAINERD_SOCKET);
         let mut import = Command::new(ctr);
         import.args([
             "--address",
