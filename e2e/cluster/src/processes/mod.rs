@@ -279,7 +279,10 @@ impl Cluster for ProcessCluster {
         let _lock = self.lock()?;
         let name = Path::new(archive.file_name().unwrap_or_default()).with_extension("tar");
         let kept = self.images().join(name);
-        fs::copy(archive, &kept).doing(|| format!("copy {} to {}", archive.display(), kept.display()))?;
+        // A node that starts meanwhile sees the old one or the new one, never half of it.
+        let unfinished = kept.with_extension("unfinished");
+        let copied = fs::copy(archive, &unfinished).and_then(|_| fs::rename(&unfinished, &kept));
+        copied.doing(|| format!("copy {} to {}", archive.display(), kept.display()))?;
         let ctr = supply.path(Tool::Ctr);
         std::thread::scope(|scope| {
             let running = self
