@@ -23,6 +23,7 @@ use crate::nodes::clock::Clock;
 use crate::nodes::directory::Directory;
 use crate::nodes::following::Following;
 use crate::nodes::pool::{self, Pool, Security};
+use crate::nodes::read_ahead::ReadAhead;
 use crate::resources::actor_placements::{ActorPlacement, ActorPlacements};
 use crate::security::authentication::Authenticator;
 use crate::security::authorization::Authorizer;
@@ -98,7 +99,8 @@ impl Parts {
             following: following.clone(),
             metrics,
         };
-        let resource = Arc::new(ActorPlacements { directory, pool, following, clock });
+        let resource =
+            Arc::new(ActorPlacements { directory, pool, following, clock, read_ahead: ReadAhead::default() });
         Ok(Self { resource, server, health, certificate, headers })
     }
 

@@ -63,28 +63,20 @@ async fn namespaces_can_be_deleted_while_the_api_is_there_and_not_while_it_is_aw
     // The namespace of a cluster, whose placements nobody can delete.
     world.delete_pod("shop-0").await;
     world.ok(&["delete", "namespace", NAMESPACE, "--timeout=60s"]).await;
-    // The consequence that the page documents: discovery fails, so the deletion waits, and goes on with the API.
+    // The consequence that the page documents: once the API server has noticed, a deletion waits, and says for what. It
+    // goes on when the API is back.
     world.ok(&["create", "namespace", "later"]).await;
+    let condition = |resource, condition| {
+        let path = format!("jsonpath={{.status.conditions[?(@.type=='{condition}')].status}}");
+        ["get", resource, "-o", path.leak()]
+    };
     let world = world
         .without_api(async |world: &World| {
-            world
-                .until("the API server has noticed", async || {
-                    world.kubectl(&["get", "ap", "-A"]).await.0.is_err()
-                })
-                .await;
+            let available = condition("apiservice/v1alpha1.placement.greenroom.dev", "Available");
+            world.until("it is noticed", async || world.ok(&available).await == "False").await;
             world.ok(&["delete", "namespace", "later", "--wait=false"]).await;
-            let reason = [
-                "get",
-                "namespace",
-                "later",
-                "-o",
-                "jsonpath={.status.conditions[?(@.type=='NamespaceDeletionDiscoveryFailure')].status}",
-            ];
-            world
-                .until("the deletion says why it waits", async || {
-                    world.kubectl(&reason).await.0.is_ok_and(|it| it == "True")
-                })
-                .await;
+            let waits = condition("namespace/later", "NamespaceDeletionDiscoveryFailure");
+            world.until("the deletion waits", async || world.ok(&waits).await == "True").await;
         })
         .await;
     world

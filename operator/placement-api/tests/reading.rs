@@ -146,7 +146,8 @@ async fn explaining(world: &World) {
 }
 
 async fn shop_is_described(world: &World) {
-    let names = world.ok(&["get", "ap", "-n", NAMESPACE, "-o", "name", "--field-selector", "spec.key=b"]).await;
+    let names =
+        world.ok(&["get", "ap", "-n", NAMESPACE, "-o", "name", "--field-selector", "spec.key=b"]).await;
     let described = world.ok(&["describe", names.trim(), "-n", NAMESPACE]).await;
     for part in ["Key:      b", "Node:", "Shard:", "greenroom.dev/cluster=shop", "Events:"] {
         assert!(described.contains(part), "{described}");

@@ -104,8 +104,8 @@ fn human_duration(seconds: i64) -> String {
         if second == 0 { format!("{first}{name}") } else { format!("{first}{name}{second}{rest_name}") }
     };
     match seconds {
-        i64::MIN..0 => "0s".to_owned(),
-        ..120 => format!("{seconds}s"),
+        ..0 => "0s".to_owned(),
+        0..120 => format!("{seconds}s"),
         _ if seconds < 10 * MINUTE => two(MINUTE, "m", 1, "s"),
         _ if seconds < 3 * HOUR => format!("{}m", seconds / MINUTE),
         _ if seconds < 8 * HOUR => two(HOUR, "h", MINUTE, "m"),

@@ -50,7 +50,7 @@ impl Place {
 }
 
 /// What is wanted of a cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Request {
     /// Behind this place.
     pub after: Option<Place>,
@@ -60,8 +60,6 @@ pub struct Request {
     pub key: Option<String>,
     /// Only this object name.
     pub name: Option<String>,
-    /// How many are wanted.
-    pub limit: usize,
     /// As it was at this stamp or later: nodes move their clocks there before they look.
     pub not_before: u64,
 }
@@ -79,70 +77,73 @@ pub struct Listed {
     pub silent: Vec<(Arc<str>, NodeError)>,
 }
 
-/// Placements of these nodes that `keep` keeps, in order.
-pub async fn list(
-    pool: &Pool,
-    nodes: &[Arc<NodePod>],
-    request: &Request,
-    keep: impl Fn(&v1::Placement) -> bool,
-) -> Listed {
-    let size = (request.limit * 3 / 2 / nodes.len().max(1)).clamp(NODE_PAGE_MIN, NODE_PAGE_MAX);
-    let mut sources: Vec<Source<'_>> = nodes.iter().map(|node| Source::new(node, request, size)).collect();
-    let mut listed = Listed::default();
-    loop {
-        refill(pool, &mut sources, &mut listed).await;
-        // All that remain have a head, so the smallest head is the smallest of all.
-        let Some(placement) = take_smallest(&mut sources) else { return listed };
-        listed.scanned += 1;
-        let place = Place::of(&placement);
-        if keep(&placement) {
-            listed.placements.push(placement);
-        }
-        if listed.placements.len() >= request.limit || listed.scanned >= SCAN_MAX {
-            sources.retain(|source| !source.is_done());
-            listed.next = (!sources.is_empty()).then_some(place);
-            return listed;
-        }
+/// The merge of some nodes' placements, from a place on.
+pub struct Merge {
+    sources: Vec<Source>,
+}
+
+impl Merge {
+    /// Begins where the request says. `wanted` is how many placements will be taken, as far as one knows.
+    pub fn new(nodes: &[Arc<NodePod>], request: &Request, wanted: usize) -> Self {
+        let size = (wanted * 3 / 2 / nodes.len().max(1)).clamp(NODE_PAGE_MIN, NODE_PAGE_MAX);
+        Self { sources: nodes.iter().map(|node| Source::new(node.clone(), request, size)).collect() }
     }
-}
 
-/// Asks all sources whose page is used up, together, and leaves out those that have nothing more.
-async fn refill(pool: &Pool, sources: &mut Vec<Source<'_>>, listed: &mut Listed) {
-    let answers = join_all(sources.iter_mut().map(|source| source.refill(pool))).await;
-    listed.silent.extend(answers.into_iter().filter_map(Result::err));
-    sources.retain(|source| !source.is_done());
-}
-
-/// Takes the smallest head, and what other nodes say of the same actor with it.
-fn take_smallest(sources: &mut [Source<'_>]) -> Option<v1::Placement> {
-    let order = |p: &v1::Placement, q: &v1::Placement| (&p.r#type, &p.key).cmp(&(&q.r#type, &q.key));
-    let heads = sources.iter().filter_map(|source| source.page.front());
-    let smallest = heads.min_by(|p, q| order(p, q))?.clone();
-    let mut best = None::<v1::Placement>;
-    for source in sources {
-        if source.page.front().is_some_and(|head| order(head, &smallest).is_eq()) {
-            let found = source.page.pop_front()?;
-            let newer = |known: &v1::Placement| {
-                (found.epoch, found.activated_unix_ms) > (known.epoch, known.activated_unix_ms)
-            };
-            if best.as_ref().is_none_or(newer) {
-                best = Some(found);
+    /// The next placements that `keep` keeps, at most `limit`.
+    pub async fn take(&mut self, pool: &Pool, limit: usize, keep: impl Fn(&v1::Placement) -> bool) -> Listed {
+        let mut listed = Listed::default();
+        loop {
+            self.refill(pool, &mut listed).await;
+            // All that remain have a head, so the smallest head is the smallest of all.
+            let Some(placement) = self.take_smallest() else { return listed };
+            listed.scanned += 1;
+            let place = Place::of(&placement);
+            if keep(&placement) {
+                listed.placements.push(placement);
+            }
+            if listed.placements.len() >= limit || listed.scanned >= SCAN_MAX {
+                self.sources.retain(|source| !source.is_done());
+                listed.next = (!self.sources.is_empty()).then_some(place);
+                return listed;
             }
         }
     }
-    best
+
+    /// Asks all nodes whose page is used up, together, and leaves out those that have nothing more.
+    async fn refill(&mut self, pool: &Pool, listed: &mut Listed) {
+        let answers = join_all(self.sources.iter_mut().map(|source| source.refill(pool))).await;
+        listed.silent.extend(answers.into_iter().filter_map(Result::err));
+        self.sources.retain(|source| !source.is_done());
+    }
+
+    /// Takes the smallest head, and what other nodes say of the same actor with it.
+    fn take_smallest(&mut self) -> Option<v1::Placement> {
+        let order = |p: &v1::Placement, q: &v1::Placement| (&p.r#type, &p.key).cmp(&(&q.r#type, &q.key));
+        let heads = self.sources.iter().enumerate().filter_map(|(i, source)| Some((i, source.page.front()?)));
+        let (smallest, _) = heads.min_by(|(_, p), (_, q)| order(p, q))?;
+        let mut best = self.sources[smallest].page.pop_front()?;
+        for source in &mut self.sources {
+            if source.page.front().is_some_and(|head| order(head, &best).is_eq()) {
+                let found = source.page.pop_front()?;
+                if (found.epoch, found.activated_unix_ms) > (best.epoch, best.activated_unix_ms) {
+                    best = found;
+                }
+            }
+        }
+        Some(best)
+    }
 }
 
 /// What remains of one node.
-struct Source<'a> {
-    node: &'a NodePod,
+struct Source {
+    node: Arc<NodePod>,
     /// The next request; `None` after the last page.
     next: Option<v1::PlacementsRequest>,
     page: VecDeque<v1::Placement>,
 }
 
-impl<'a> Source<'a> {
-    fn new(node: &'a NodePod, request: &Request, size: usize) -> Self {
+impl Source {
+    fn new(node: Arc<NodePod>, request: &Request, size: usize) -> Self {
         let next = v1::PlacementsRequest {
             r#type: request.actor_type.clone().unwrap_or_default(),
             key: request.key.clone().unwrap_or_default(),
@@ -162,7 +163,7 @@ impl<'a> Source<'a> {
     async fn refill(&mut self, pool: &Pool) -> Result<(), (Arc<str>, NodeError)> {
         while self.page.is_empty() {
             let Some(mut request) = self.next.take() else { break };
-            let page = match pool.page(self.node, request.clone()).await {
+            let page = match pool.page(&self.node, request.clone()).await {
                 Ok(page) => page,
                 Err(NodeError::Impossible(_)) => break,
                 Err(error) => return Err((self.node.name.clone(), error)),

@@ -10,6 +10,7 @@ pub mod listing;
 pub mod mirror;
 pub mod moment;
 pub mod pool;
+pub mod read_ahead;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

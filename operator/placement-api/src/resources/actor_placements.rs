@@ -19,9 +19,10 @@ use crate::framework::{ApiError, From, Page, Selection, Since, Version, VirtualR
 use crate::nodes::clock::Clock;
 use crate::nodes::directory::Directory;
 use crate::nodes::following::Following;
-use crate::nodes::listing::{self, Listed, Place, Request};
+use crate::nodes::listing::{self, Listed, Merge, Place, Request};
 use crate::nodes::mirror::Held;
 use crate::nodes::pool::Pool;
+use crate::nodes::read_ahead::{AHEAD, ReadAhead};
 use crate::nodes::{ClusterId, NodePod, Nodes, moment};
 
 /// The placements of all clusters.
@@ -34,6 +35,8 @@ pub struct ActorPlacements {
     pub following: Arc<Following>,
     /// The clock of versions.
     pub clock: Arc<Clock>,
+    /// What waits for the next page.
+    pub read_ahead: ReadAhead,
 }
 
 /// A place in a list: behind an actor, or before the first of a cluster.
@@ -55,8 +58,9 @@ impl VirtualResource for ActorPlacements {
         let Some((name, cluster)) = name.rsplit_once('.') else { return Ok(None) };
         let nodes = self.nodes()?;
         let Some(nodes) = nodes.get(&ClusterId::new(namespace, cluster)) else { return Ok(None) };
-        let request = Request { name: Some(name.to_owned()), limit: 1, ..Request::default() };
-        let listed = listing::list(&self.pool, nodes, &request, |placement| placement.name == name).await;
+        let request = Request { name: Some(name.to_owned()), ..Request::default() };
+        let mut merge = Merge::new(nodes, &request, 1);
+        let listed = merge.take(&self.pool, 1, |placement| placement.name == name).await;
         match listed.placements.into_iter().next() {
             Some(placement) => Ok(Some(shown(nodes, placement, None))),
             None if listed.silent.is_empty() => Ok(None),
@@ -89,14 +93,8 @@ impl VirtualResource for ActorPlacements {
                 page.next = Some(Cursor::start_of(cluster));
                 break;
             }
-            let request = Request {
-                after: behind,
-                limit: limit - page.items.len(),
-                not_before: version.stamp(),
-                ..narrowed(selection)
-            };
-            let kept = |placement: &Placement| selection.matches(&shown(pods, placement.clone(), None));
-            let listed = listing::list(&self.pool, pods, &request, kept).await;
+            let request = Request { after: behind, not_before: version.stamp(), ..narrowed(selection) };
+            let listed = self.page(cluster, pods, request, limit - page.items.len(), selection).await;
             page.add(cluster, pods, listed);
             if page.next.is_some() {
                 break;
@@ -118,6 +116,28 @@ impl ActorPlacements {
         let pods = selected(nodes, selection).flat_map(|(_, pods)| pods);
         let moment = moment::common(&self.pool, &self.clock, pods).await;
         Version::new(moment.stamp, !moment.silent.is_empty())
+    }
+
+    /// The placements of a cluster that are selected, from the request's place on.
+    async fn page(
+        &self,
+        cluster: &ClusterId,
+        pods: &[Arc<NodePod>],
+        request: Request,
+        limit: usize,
+        selection: &Selection,
+    ) -> Listed {
+        let goes_on = request.after.is_some();
+        let wanted = if goes_on { AHEAD } else { limit };
+        let waiting = if goes_on { self.read_ahead.take(cluster, &request) } else { None };
+        let mut merge = waiting.unwrap_or_else(|| Merge::new(pods, &request, wanted));
+        let kept = |placement: &Placement| selection.matches(&shown(pods, placement.clone(), None));
+        let listed = merge.take(&self.pool, limit, kept).await;
+        // A node that did not answer is asked again for each page.
+        if goes_on && listed.next.is_some() && listed.silent.is_empty() {
+            self.read_ahead.put(cluster, Request { after: listed.next.clone(), ..request }, merge);
+        }
+        listed
     }
 
     fn nodes(&self) -> Result<Arc<Nodes>, ApiError> {

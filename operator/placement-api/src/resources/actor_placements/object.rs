@@ -1,5 +1,8 @@
 //! The type itself: what `kubectl explain actorplacements` tells, and what `kubectl get` prints.
 
+// The printer columns repeat their keys, as they must.
+#![allow(clippy::duplicated_attributes)]
+
 use greenroom_crds::names;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
