@@ -44,7 +44,12 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 /// The cargo that started us, see [`command`].
 pub(crate) fn cargo() -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+        // Nobody edits there, and what incremental builds keep costs time and space, and now and then is broken.
+        cargo.env("CARGO_INCREMENTAL", "0");
+    }
+    cargo
 }
 
 /// Runs `command` in the foreground and hands on its success or failure.

@@ -4,7 +4,7 @@
 # What the users declare.
 - apiGroups: [greenroom.dev]
   resources: [actorclusters]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # What it says about it.
 - apiGroups: [greenroom.dev]
   resources: [actorclusters/status]

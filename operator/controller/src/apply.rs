@@ -88,11 +88,28 @@ impl Apply<'_> {
     }
 
     async fn apply(&self, key: &ObjectKey, object: &Value) -> Result<Outcome, Error> {
-        let how = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = self.children(key).patch(&key.name, &how, &Patch::Apply(object)).await;
-        let applied = applied.map_err(Error::api(format!("apply {:?} {}", key.kind, key.name)))?;
-        self.wrote(Watched::Child(key.kind), &applied);
+        let what = || format!("apply {:?} {}", key.kind, key.name);
+        let applied = match self.server_side(key, object).await {
+            Err(error) if status_code(&error) == Some(422) => {
+                self.put_back(key, object).await.map_err(|_| error)
+            }
+            applied => applied,
+        };
+        self.wrote(Watched::Child(key.kind), &applied.map_err(Error::api(what()))?);
         Ok(Outcome::Done)
+    }
+
+    async fn server_side(&self, key: &ObjectKey, object: &Value) -> kube::Result<DynamicObject> {
+        let how = PatchParams::apply(FIELD_MANAGER).force();
+        self.children(key).patch(&key.name, &how, &Patch::Apply(object)).await
+    }
+
+    /// Entries that somebody has put into a list of ours may contradict our own: a port of another number with the
+    /// name of ours. Server-side apply never removes what others own, so the lists are put back as a whole first.
+    async fn put_back(&self, key: &ObjectKey, object: &Value) -> kube::Result<DynamicObject> {
+        let how = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.children(key).patch(&key.name, &how, &Patch::Merge(object)).await?;
+        self.server_side(key, object).await
     }
 
     async fn prune(&self, key: &ObjectKey, uid: String) -> Result<Outcome, Error> {

@@ -26,7 +26,7 @@ pub(super) async fn changed_template(scope: Scope) -> Result<()> {
     ensure!(watched <= 1, "{watched} pods were away at once");
 
     let events = scope.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
-    ensure!(events.contains("Rolling") || events.contains("Restart"), "no event tells of the roll: {events}");
+    ensure!(events.contains("TemplateChanged"), "no event tells of the roll: {events}");
     Ok(())
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn quickstart(scope: Scope) -> Result<()> {
     ensure!((0..3).all(|ordinal| nodes.contains(&cluster.pod_name(ordinal))), "{nodes}");
     let placements = scope.greenroom(&["get", "placements"]).await?;
     ensure!(placements.contains("page-1"), "{placements}");
-    let described = scope.greenroom(&["describe", "Counter/page-1"]).await?;
+    let described = scope.greenroom(&["describe", "actor", "Counter/page-1"]).await?;
     ensure!(described.contains("page-1"), "{described}");
     let top = scope.greenroom(&["top", "--once"]).await?;
     ensure!(top.contains("counters-0"), "{top}");

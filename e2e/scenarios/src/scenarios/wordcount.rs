@@ -94,11 +94,11 @@ async fn count_while(cluster: &Cluster, run: &str, happens: impl Future<Output =
     Ok(())
 }
 
-/// The words of a text and how often each is there, as `tr -cs A-Za-z '\n' | tr A-Z a-z | sort | uniq -c` has them.
+/// The words of a text and how often each is there, as `tr -cs A-Za-z '\n' | sort | uniq -c` has them.
 fn words(text: &str) -> BTreeMap<String, u64> {
     let mut words = BTreeMap::new();
     for word in text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()) {
-        *words.entry(word.to_ascii_lowercase()).or_default() += 1;
+        *words.entry(word.to_owned()).or_default() += 1;
     }
     words
 }
