@@ -67,7 +67,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Pages that are made from the definitions of a crate are made by a test of that crate, which also fails when they are
 /// stale: so this program, which makes source code, needs none of it to compile.
 fn write_reference_pages(root: &Path) -> Result<()> {
-    for arguments in [["greenroom", "--test", "reference"], ["greenroom-cli", "--lib", "reference"]] {
+    for arguments in [
+        ["greenroom", "--test", "reference"],
+        ["greenroom-cli", "--lib", "reference"],
+        ["greenroom-operator", "--test", "reference"],
+    ] {
         let mut cargo = std::process::Command::new("cargo");
         cargo
             .args(["test", "--quiet", "--package"])

@@ -93,11 +93,7 @@ const TABLE: &[Row] = &[
         "it shows what nodes tell it, and carries no runtime",
     ),
     row("greenroom-e2e-cluster", &[], "any Kubernetes will do, and any product may be tested on this one"),
-    row(
-        "greenroom-e2e-scenarios",
-        &["greenroom-client", "greenroom-core"],
-        "scenarios see what a user sees",
-    ),
+    row("greenroom-e2e-scenarios", &["greenroom-client", "greenroom-core"], "scenarios see what a user sees"),
     row(
         "greenroom-cli",
         &[
