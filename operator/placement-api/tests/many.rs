@@ -1,10 +1,10 @@
-//! Very many placements.
+//! Very many placements. How long it takes is printed, and asserted nowhere: `cargo test --profile e2e` tells.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use greenroom::Counter;
@@ -16,7 +16,7 @@ const ACTORS: usize = 100_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "slow"]
-async fn a_hundred_thousand_placements_page_through_in_two_seconds() {
+async fn a_hundred_thousand_placements_page_through_in_order() {
     let world = World::start().await;
     let shop = world.cluster("shop", 3).await;
     let client = shop.client();
@@ -58,9 +58,6 @@ async fn a_hundred_thousand_placements_page_through_in_two_seconds() {
     );
     assert_eq!(keys.len(), ACTORS);
     assert!(keys.is_sorted());
-    // In a debug build everything takes a multiple.
-    let limit = if cfg!(debug_assertions) { Duration::from_secs(30) } else { Duration::from_secs(2) };
-    assert!(took < limit, "{took:?}");
     drop(shop);
     world.api.stop().await;
 }
