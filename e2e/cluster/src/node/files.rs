@@ -112,7 +112,7 @@ pub(super) fn kubelet(node: NodeNumber, cgroup: &str, pki: &Path) -> Value {
         "volumePluginDir": "/var/lib/kubelet/volumeplugins",
         // A full disk of a build machine must not taint the node.
         "evictionHard": {
-            "memory.available": "200Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%",
+            "memory.available": "200Mi", "nodefs.available": "100Mi", "nodefs.inodesFree": "1%", "imagefs.available": "100Mi",
         },
         // An image that was collected could not be pulled again.
         "imageGCHighThresholdPercent": 100,
