@@ -3,7 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::errors::ApiError;
 use super::negotiation::{MetaVersion, Representation};
@@ -37,28 +39,39 @@ impl Writer {
         }
     }
 
-    /// A page of a list.
-    pub fn list<O: Object>(&self, items: &[O], version: Version, next: Option<&str>) -> Value {
-        let mut meta = Map::from_iter([("resourceVersion".to_owned(), json!(version.to_string()))]);
-        if let Some(next) = next {
-            meta.insert("continue".to_owned(), json!(next));
-        }
-        let list = |api_version: &str, kind: &str, items: Vec<Value>| json!({ "kind": kind, "apiVersion": api_version, "metadata": meta.clone(), "items": items });
-        match self.representation {
-            Representation::Objects => {
-                let kind = format!("{}List", self.description.kind);
-                list(&self.description.api_version(), &kind, items.iter().map(object).collect())
-            }
-            Representation::Metadata(version) => {
-                let items = items.iter().map(|item| metadata(&object(item), version)).collect();
-                list(version.api_version(), "PartialObjectMetadataList", items)
-            }
+    /// A page of a list, as JSON.
+    pub fn list<O: Object>(
+        &self,
+        items: &[O],
+        version: Version,
+        next: Option<&str>,
+    ) -> Result<String, ApiError> {
+        let metadata = ListMeta {
+            resource_version: Some(version.to_string()),
+            continue_: next.map(str::to_owned),
+            ..ListMeta::default()
+        };
+        let written = match self.representation {
+            // Pages are large: objects are written as they are, without a tree of values in between.
+            Representation::Objects => serde_json::to_string(&List {
+                kind: &format!("{}List", self.description.kind),
+                api_version: &self.description.api_version(),
+                metadata,
+                items,
+            }),
+            Representation::Metadata(version) => serde_json::to_string(&List {
+                kind: "PartialObjectMetadataList",
+                api_version: version.api_version(),
+                metadata,
+                items: &items.iter().map(|item| self::metadata(&object(item), version)).collect::<Vec<_>>(),
+            }),
             Representation::Table(version) => {
                 let tables = self.tables(version);
                 let rows = items.iter().map(|item| tables.row(item)).collect();
-                tables.table(rows, Value::Object(meta))
+                serde_json::to_string(&tables.table(rows, json!(metadata)))
             }
-        }
+        };
+        written.map_err(|error| ApiError::internal(format!("the list cannot be written: {error}")))
     }
 
     /// The object of a bookmark: it has a version, and nothing else.
@@ -87,6 +100,16 @@ impl Writer {
     }
 }
 
+/// A list, as all lists of Kubernetes are.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a, T> {
+    kind: &'a str,
+    api_version: &'a str,
+    metadata: ListMeta,
+    items: &'a [T],
+}
+
 /// The object as it is.
 pub fn object<O: Object>(object: &O) -> Value {
     serde_json::to_value(object).unwrap_or_default()
@@ -102,9 +125,9 @@ pub fn metadata(object: &Value, version: MetaVersion) -> Value {
 }
 
 /// An answer of JSON.
-pub fn json(value: &Value) -> Response {
+pub fn json(text: String) -> Response {
     let content_type = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, content_type)], value.to_string()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
 /// Adds what the reader should know, as kubectl prints it.

@@ -80,9 +80,8 @@ async fn authenticate(
 }
 
 async fn version() -> Response {
-    answer::json(
-        &json!({ "gitVersion": format!("v{}", env!("CARGO_PKG_VERSION")), "major": "0", "minor": "1" }),
-    )
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    answer::json(json!({ "gitVersion": version, "major": "0", "minor": "1" }).to_string())
 }
 
 /// Discovery and OpenAPI. Everybody who is known may read them, as with the API server itself.
@@ -181,7 +180,7 @@ impl<R: VirtualResource> Endpoint<R> {
         let found = self.resource.get(namespace, name).await?;
         let Description { group, plural, .. } = self.description;
         let object = found.ok_or_else(|| ApiError::not_found(group, plural, name))?;
-        Ok(answer::json(&writer.one(&object)))
+        Ok(answer::json(writer.one(&object).to_string()))
     }
 
     async fn list_or_watch(
@@ -223,7 +222,7 @@ impl<R: VirtualResource> Endpoint<R> {
             Some(cursor) => Some(key.token(page.version, cursor, selection, now)?),
             None => None,
         };
-        let mut response = answer::json(&writer.list(&page.items, page.version, next.as_deref()));
+        let mut response = answer::json(writer.list(&page.items, page.version, next.as_deref())?);
         answer::warn(response.headers_mut(), &page.warnings);
         Ok(response)
     }

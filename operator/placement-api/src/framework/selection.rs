@@ -39,6 +39,11 @@ impl Selection {
         self.namespace.as_deref().or_else(|| self.fields.exactly("metadata.namespace"))
     }
 
+    /// Whether every object of the namespace is selected.
+    pub fn is_whole(&self) -> bool {
+        self.fields.requirements().is_empty() && self.labels.selects_all()
+    }
+
     /// Whether the object is selected.
     pub fn matches<O: Object>(&self, object: &O) -> bool {
         let meta = object.meta();

@@ -131,7 +131,8 @@ impl ActorPlacements {
         let wanted = if goes_on { AHEAD } else { limit };
         let waiting = if goes_on { self.read_ahead.take(cluster, &request) } else { None };
         let mut merge = waiting.unwrap_or_else(|| Merge::new(pods, &request, wanted));
-        let kept = |placement: &Placement| selection.matches(&shown(pods, placement.clone(), None));
+        let whole = selection.is_whole();
+        let kept = |placement: &Placement| whole || selection.matches(&shown(pods, placement.clone(), None));
         let listed = merge.take(&self.pool, limit, kept).await;
         // A node that did not answer is asked again for each page.
         if goes_on && listed.next.is_some() && listed.silent.is_empty() {

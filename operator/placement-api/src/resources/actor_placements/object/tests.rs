@@ -129,11 +129,10 @@ fn a_table_is_what_kubectl_prints() {
 
 #[test]
 fn the_metadata_alone_is_offered_too() {
-    let list = writer(Representation::Metadata(MetaVersion::V1)).list(
-        &[ActorPlacement::of(&held(), None)],
-        Version::from_number(14),
-        Some("token"),
-    );
+    let items = [ActorPlacement::of(&held(), None)];
+    let writer = writer(Representation::Metadata(MetaVersion::V1));
+    let list = writer.list(&items, Version::from_number(14), Some("token")).unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert_eq!(list["metadata"], json!({ "resourceVersion": "14", "continue": "token" }));
     assert_eq!(list["items"][0]["kind"], "PartialObjectMetadata");
