@@ -24,7 +24,7 @@ impl Proxy {
     pub(crate) async fn open(cluster: &Cluster) -> Result<Self> {
         let mut command =
             cluster.scope.command(&["greenroom", "proxy", "--port", "0", "--cluster", &cluster.name]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut process = command.spawn().context("cannot start kubectl greenroom proxy")?;
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let first = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await;

@@ -48,6 +48,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // The binaries too, since tests start them as processes, also those of other packages. All targets in one go:
     // built alone, the binaries get dependencies without the features that tests add, and those compile twice.
     let built = report.run("build", || Step::command(&["build", "--workspace", "--all-targets"]));
+    // Tests that need an API server would build it themselves, and wait for each other meanwhile.
+    let tools = ["run", "--quiet", "--package", "greenroom-e2e-cluster", "--", "tools", "core", "helm"];
+    report.run("kubernetes", || match args.fast || !args.filters.is_empty() {
+        true => Ok(Outcome::Skipped("built when a test asks for it".into()).into()),
+        false => Step::command(&tools),
+    });
     report.run("tests", || match built {
         true => libtest::run(&args.filters, !args.fast, args.install || ci),
         false => Ok(Outcome::Failed("the build failed".into()).into()),
