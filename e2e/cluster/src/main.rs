@@ -22,12 +22,30 @@ struct Cli {
 #[derive(clap::Args)]
 #[group(multiple = false)]
 struct Flavour {
-    /// Out of plain processes, in namespaces of their own (the default).
+    /// Out of plain processes, in namespaces of their own (the default where no container engine answers).
     #[arg(long, global = true)]
     processes: bool,
-    /// With kind, in containers.
+    /// With kind, in containers (the default where a container engine answers).
     #[arg(long, global = true)]
     kind: bool,
+}
+
+/// A cluster of one of the two kinds.
+enum Either {
+    Kind(KindCluster),
+    Processes(ProcessCluster),
+}
+
+impl Flavour {
+    fn cluster(&self) -> Result<Either> {
+        if !self.processes {
+            let kind = KindCluster::new()?;
+            if self.kind || kind.finds_an_engine() {
+                return Ok(Either::Kind(kind));
+            }
+        }
+        Ok(Either::Processes(ProcessCluster::new()?))
+    }
 }
 
 #[derive(Subcommand)]
@@ -111,12 +129,9 @@ async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Tools { names } => tools(&names).await,
         Command::Agents(args) => agents::run(&args).await,
-        command if cli.flavour.kind => match KindCluster::new() {
-            Ok(cluster) => steer(&cluster, command).await,
-            Err(error) => Err(error),
-        },
-        command => match ProcessCluster::new() {
-            Ok(cluster) => steer(&cluster, command).await,
+        command => match cli.flavour.cluster() {
+            Ok(Either::Kind(cluster)) => steer(&cluster, command).await,
+            Ok(Either::Processes(cluster)) => steer(&cluster, command).await,
             Err(error) => Err(error),
         },
     };

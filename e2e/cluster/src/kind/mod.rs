@@ -73,6 +73,12 @@ impl KindCluster {
         Ok(Self { engine: Engine::find(&folder), folder })
     }
 
+    /// Whether a container engine of this machine answers, so that none has to be made.
+    #[must_use]
+    pub fn finds_an_engine(&self) -> bool {
+        !self.engine.is_ours()
+    }
+
     /// What kind is told, and the image of its nodes.
     async fn prepare(&self, plan: &Plan) -> Result<String> {
         if !self.engine.is_ours() {
