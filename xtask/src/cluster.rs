@@ -19,11 +19,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut command = workspace::cargo();
     command.args(["run", "--quiet", "--package", "greenroom-e2e-cluster", "--"]).args(&args.arguments);
-    // They choose the cache and the version, and would change what tests see.
-    for name in ["GREENROOM_CACHE", "GREENROOM_KUBERNETES"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
     workspace::run(&mut command)
 }

@@ -17,8 +17,8 @@ const ADDRESS: &str = "10.201.0.2";
 const OUR_END: &str = "10.201.0.1";
 const OUR_LINK: &str = "grkind0";
 
-const PACKAGES: [(&str, &str); 3] =
-    [("/usr/sbin/dockerd", "docker.io"), ("/usr/bin/mmdebstrap", "mmdebstrap"), ("/usr/bin/jq", "jq")];
+const PACKAGES: [(&str, &str); 2] =
+    [("/usr/sbin/dockerd", "docker.io"), ("/usr/bin/mmdebstrap", "mmdebstrap")];
 
 /// How long dockerd may take to answer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
