@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::workspace;
+use crate::{image, workspace};
 
 /// Run the end-to-end scenarios on a real Kubernetes.
 #[derive(clap::Args, Default)]
@@ -100,9 +100,9 @@ pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
     command.args(&args.filters).args(args.list.then_some("--list")).args(args.keep.then_some("--keep"));
     command.env("GREENROOM_E2E_WORDCOUNT", programs.join("greenroom-wordcount"));
     command.env("GREENROOM_E2E_SOURCES", workspace::root());
-    let image = |name: &str| format!("{}/{name}:{}", args.registry, env!("CARGO_PKG_VERSION"));
-    command.env("GREENROOM_E2E_IMAGE", image("greenroom"));
-    command.env("GREENROOM_E2E_WORDCOUNT_IMAGE", image("greenroom-wordcount"));
+    let reference = |name: &str| format!("{}/{name}:{}", args.registry, env!("CARGO_PKG_VERSION"));
+    command.env("GREENROOM_E2E_IMAGE", reference("greenroom"));
+    command.env("GREENROOM_E2E_WORDCOUNT_IMAGE", reference("greenroom-wordcount"));
     if args.core {
         command.env("GREENROOM_E2E_CORE", "true");
     }
@@ -146,10 +146,7 @@ fn build() -> Result<()> {
 /// Builds the images; their archives.
 fn images(folder: &Path, registry: &str) -> Result<Vec<PathBuf>> {
     let output = folder.join("images");
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut image = workspace::command(program);
-    image.args(["image", "--profile", "e2e", "--registry", registry, "--output"]).arg(&output);
-    ensure!(image.status()?.success(), "the images cannot be built");
+    image::run(&image::Args::for_scenarios(registry, &output))?;
     Ok(["greenroom", "greenroom-wordcount"].map(|name| output.join(format!("{name}.tar"))).to_vec())
 }
 
@@ -161,7 +158,7 @@ fn path(folder: &Path, tool: &ClusterTool) -> Result<std::ffi::OsString> {
     for program in tools.lines().map(Path::new) {
         symlink(program, folder.join(program.file_name().context("a tool without a name")?))?;
     }
-    symlink(crate::image::built("greenroom", "e2e"), folder.join("kubectl-greenroom"))?;
+    symlink(image::built("greenroom", "e2e"), folder.join("kubectl-greenroom"))?;
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&inherited));
     Ok(std::env::join_paths(folders)?)

@@ -44,6 +44,21 @@ pub(crate) struct Args {
     tree: Option<PathBuf>,
 }
 
+impl Args {
+    /// All images as the end-to-end scenarios want them, in `output`.
+    pub(crate) fn for_scenarios(registry: &str, output: &Path) -> Self {
+        Self {
+            images: Vec::new(),
+            output: Some(output.to_owned()),
+            profile: Profile::E2e,
+            registry: registry.into(),
+            tag: env!("CARGO_PKG_VERSION").into(),
+            load: false,
+            tree: None,
+        }
+    }
+}
+
 /// How the programs are compiled: a build profile of the workspace.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Profile {
