@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use greenroom_cluster::coordination::{Coordination, Peer, Version};
@@ -12,6 +13,7 @@ use greenroom_core::engine::Engine;
 use greenroom_core::env::{SharedEnv, SystemEnv};
 use greenroom_core::journal::{Journal, JournalError, Position, Record, StoredActor};
 use greenroom_core::map::{Entry, Evidence, Member, NodeRun, Page};
+use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, Epoch, Incarnation, Shard, ShardCount, StoreId};
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -28,6 +30,15 @@ impl Journal for EmptyLog {
 
     fn load(&self, _: Shard, _: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
         ready(Ok(StoredActor::default())).boxed()
+    }
+
+    fn rows(
+        &self,
+        _: Shard,
+        _: RowRange,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
+        ready(Ok(Vec::new())).boxed()
     }
 
     fn last(&self, _: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {

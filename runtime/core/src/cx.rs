@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::call::{CallContext, Chain, Frame};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
+use crate::rows::RowChange;
 use crate::shard::{Closed, OwnedShard};
 use crate::transport::SharedTransport;
 
@@ -20,6 +22,7 @@ struct Inner {
     actor: ActorId,
     call: CallContext,
     exclusive: bool,
+    commits: bool,
     transport: SharedTransport,
     /// How many calls this turn has made: each gets the next ordinal when it is made, not when it is first polled, so
     /// that a repeated turn gives the same calls the same ids.
@@ -28,6 +31,8 @@ struct Inner {
     /// The newest record whose effect the turn has seen.
     saw: AtomicU64,
     stage: AtomicU8,
+    /// The rows that the turn has changed so far.
+    rows: Mutex<Vec<RowChange>>,
 }
 
 /// How far a turn has come, for whoever finds it interrupted.
@@ -44,11 +49,24 @@ impl Cx {
         actor: ActorId,
         call: CallContext,
         exclusive: bool,
+        commits: bool,
         transport: SharedTransport,
         shard: Arc<OwnedShard>,
     ) -> Self {
         let (calls_made, saw, stage) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(0));
-        Self(Arc::new(Inner { actor, call, exclusive, transport, calls_made, shard, saw, stage }))
+        let rows = Mutex::default();
+        Self(Arc::new(Inner {
+            actor,
+            call,
+            exclusive,
+            commits,
+            transport,
+            calls_made,
+            shard,
+            saw,
+            stage,
+            rows,
+        }))
     }
 
     /// The actor whose turn this is.
@@ -98,6 +116,27 @@ impl Cx {
 
     pub(crate) fn stage(&self) -> Stage {
         if self.0.stage.load(Ordering::Relaxed) == 0 { Stage::Running } else { Stage::Appended }
+    }
+
+    /// Whether this turn can change rows: it must be an exclusive one of a durable type.
+    pub(crate) fn commits(&self) -> bool {
+        self.0.commits
+    }
+
+    /// Changes a row with this turn's commit, and not at all if the turn fails. The caller has checked
+    /// [`commits`](Self::commits): for other turns the change would be lost.
+    pub(crate) fn change_row(&self, row: RowChange) {
+        debug_assert!(self.0.commits, "a turn that does not commit cannot change rows");
+        self.0.rows.lock().push(row);
+    }
+
+    /// The changes so far, which are then the commit's.
+    pub(crate) fn take_rows(&self) -> Vec<RowChange> {
+        std::mem::take(&mut self.0.rows.lock())
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<OwnedShard> {
+        &self.0.shard
     }
 
     pub(crate) fn transport(&self) -> &SharedTransport {

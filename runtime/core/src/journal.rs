@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::codec::Payload;
 use crate::identity::{ActorId, CallId, Epoch, Seq, Shard};
 use crate::map::NodeRun;
+use crate::rows::{RowChange, RowRange};
 
 /// How long a call id is kept, in milliseconds: 10 minutes, more than any caller repeats a call and any frame lives.
 pub const CALL_RETENTION_MS: u64 = 10 * 60 * 1000;
@@ -41,6 +42,19 @@ pub enum RecordKind {
     Open(NodeRun),
     /// What one turn changed.
     Commit(Commit),
+    /// Rows that the node itself changed, outside of any turn: a message that was taken, for example.
+    Rows(Vec<RowChange>),
+}
+
+impl Record {
+    /// The rows that it changes.
+    pub fn rows(&self) -> &[RowChange] {
+        match &self.kind {
+            RecordKind::Open(_) => &[],
+            RecordKind::Commit(commit) => &commit.rows,
+            RecordKind::Rows(rows) => rows,
+        }
+    }
 }
 
 /// What one turn changed.
@@ -52,6 +66,9 @@ pub struct Commit {
     pub state: Bytes,
     /// The call that did it, and its reply.
     pub call: CallRecord,
+    /// The rows that the turn changed, in the order of its changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowChange>,
 }
 
 /// The deduplication record of a call: whoever repeats it gets the stored reply.
@@ -112,10 +129,10 @@ pub enum JournalError {
     #[error("the store is closed: the node is stopping")]
     Closed,
     /// Reading failed.
-    #[error("cannot read {actor} from the store: {message}")]
+    #[error("cannot read {what} from the store: {message}")]
     Read {
-        /// The actor.
-        actor: ActorId,
+        /// What was to be read: an actor, or the rows of a shard.
+        what: String,
         /// What the engine said.
         message: String,
     },
@@ -133,6 +150,14 @@ pub trait Journal: Send + Sync + 'static {
     /// Reads an actor: its last durable state and its calls within retention. The engine only asks while no record of
     /// this actor is waiting to become durable.
     fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>>;
+
+    /// Reads durable rows of a shard in the order of their keys, at most `limit`: key and value of each.
+    fn rows(
+        &self,
+        shard: Shard,
+        range: RowRange,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>>;
 
     /// The place of a shard's last durable record.
     fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>>;

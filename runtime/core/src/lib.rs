@@ -21,6 +21,7 @@ pub mod journal;
 pub mod map;
 pub mod reference;
 pub mod retry;
+pub mod rows;
 pub mod shard;
 pub mod transport;
 

@@ -126,6 +126,16 @@ impl<M: Method> Call<M> {
     }
 }
 
+impl<M: Method> Call<M> {
+    /// The call in its encoded form instead of starting it: for those who store it or send it in another way.
+    pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
+        let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
+        let target = call.target.map_err(|e| CallError::Invalid(e.to_string()))?;
+        let arguments = encode::<M>(&call.arguments)?;
+        Ok(WireCall { target, method: Arc::from(M::NAME), arguments, context: call.context })
+    }
+}
+
 impl<M: Method> Future for Call<M> {
     type Output = Result<M::Reply, CallError<M::Error>>;
 

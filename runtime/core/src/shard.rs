@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::identity::{Epoch, Seq, Shard};
 use crate::journal::{Commit, Journal, JournalError, Position, Record, RecordKind};
 use crate::map::NodeRun;
+use crate::rows::RowChange;
 
 /// The shard has been closed: this node does not own it any more, or is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,15 @@ impl OwnedShard {
 
     /// Appends one commit and returns its place.
     pub fn append(&self, commit: Commit) -> Result<Seq, AppendError> {
+        self.append_kind(RecordKind::Commit(commit))
+    }
+
+    /// Appends changes of rows that belong to no turn, and returns their place.
+    pub fn append_rows(&self, rows: Vec<RowChange>) -> Result<Seq, AppendError> {
+        self.append_kind(RecordKind::Rows(rows))
+    }
+
+    fn append_kind(&self, kind: RecordKind) -> Result<Seq, AppendError> {
         let mut writer = self.writer.lock();
         let last = writer.ok_or(AppendError::Closed)?;
         let record = Record {
@@ -93,7 +103,7 @@ impl OwnedShard {
             epoch: self.epoch,
             seq: last.seq.next(),
             prev_epoch: last.epoch,
-            kind: RecordKind::Commit(commit),
+            kind,
         };
         self.journal.append(record).map_err(AppendError::Journal)?;
         *writer = Some(Position { epoch: self.epoch, seq: last.seq.next() });

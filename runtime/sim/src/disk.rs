@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use greenroom_core::env::Env;
@@ -15,6 +16,7 @@ use greenroom_core::journal::{
     Durable, DurableSink, Journal, JournalError, Position, Record, RecordKind, StoredActor,
 };
 use greenroom_core::map::NodeRun;
+use greenroom_core::rows::{RowRange, replay};
 use greenroom_core::{ActorId, Incarnation, Shard, StoreId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -249,6 +251,22 @@ impl Journal for DiskJournal {
         async move {
             disk.world.sleep(0..4).await;
             Ok(disk.read(shard, &actor))
+        }
+        .boxed()
+    }
+
+    fn rows(
+        &self,
+        shard: Shard,
+        range: RowRange,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
+        let disk = self.disk.clone();
+        async move {
+            disk.world.sleep(0..4).await;
+            let state = disk.state.lock();
+            let records = state.log.iter().filter(|(_, record)| record.shard == shard);
+            Ok(replay(records.flat_map(|(_, record)| record.rows()), &range, limit))
         }
         .boxed()
     }

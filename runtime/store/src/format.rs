@@ -18,7 +18,7 @@ use crate::engine::sqlite;
 use crate::error::{StoreError, io};
 
 /// The format that this version reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The engine that keeps the data.
 const ENGINE: &str = "sqlite";
 

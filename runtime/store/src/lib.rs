@@ -32,16 +32,17 @@
 //! Incarnation 0 says "formatted, never run": nothing was ever committed, so a database that is missing then is made
 //! anew, and at any later incarnation it is an error. See [`StoreError`] for what is refused, and how to go on.
 //!
-//! # The tables, format 1
+//! # The tables, format 2
 //! All tables are `STRICT`. Unsigned 64-bit numbers are kept as SQLite's signed ones with the same bits; times are
 //! milliseconds since 1970.
 //!
 //! | table | key | columns |
 //! |---|---|---|
 //! | `shards` | `shard` | `epoch`, `seq`: the place of the last record; `newest_ms`: the highest time stamp of a commit |
-//! | `records` | `shard, seq` | `epoch`, `prev_epoch`, `kind` (1 open, 2 commit), `payload`: the [`NodeRun`] or [`Commit`] as a MessagePack map |
+//! | `records` | `shard, seq` | `epoch`, `prev_epoch`, `kind` (1 open, 2 commit, 3 rows), `payload`: the [`NodeRun`], the [`Commit`] or the changed rows in MessagePack |
 //! | `actors` | `id`; unique `shard, type, key` | `state`: MessagePack; `seq`: of the last commit; `commits`: how many there were |
 //! | `calls` | `actor` (`actors.id`), `nth` | `shard`, `at_ms`, `seq`, `call_id` (16 bytes, big-endian), `method`, `arguments_hash`, `reply_type` (0 MessagePack, 1 JSON), `reply`; index on `shard, at_ms` |
+//! | `rows` | `shard, space, key` | `value`: see [`rows`](greenroom_core::rows) |
 //!
 //! `calls.nth` counts the actor's commits, so "the newest 16,384" is a range of the key.
 //!

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use bytes::Bytes;
 use greenroom_core::Shard;
 use greenroom_core::journal::{Durable, DurableSink, JournalError, Position, Record, RecordKind};
+use greenroom_core::rows::RowChange;
 use parking_lot::{Condvar, Mutex};
 
 use crate::chain::Chains;
@@ -201,9 +203,15 @@ fn size(record: &Record) -> usize {
         + match &record.kind {
             RecordKind::Open(_) => 0,
             RecordKind::Commit(commit) => {
-                commit.state.len() + commit.call.reply.data.len() + commit.actor.key.len()
+                let rows = commit.rows.iter().map(row_size).sum::<usize>();
+                commit.state.len() + commit.call.reply.data.len() + commit.actor.key.len() + rows
             }
+            RecordKind::Rows(rows) => rows.iter().map(row_size).sum(),
         }
+}
+
+fn row_size(row: &RowChange) -> usize {
+    size_of::<RowChange>() + row.key.len() + row.value.as_ref().map_or(0, Bytes::len)
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

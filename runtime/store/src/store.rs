@@ -5,9 +5,11 @@ use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use greenroom_core::journal::{Durable, DurableSink, Journal, JournalError, Position, Record, StoredActor};
 use greenroom_core::map::NodeRun;
+use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, Incarnation, Seq, Shard, StoreId};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -121,17 +123,15 @@ impl Store {
     pub fn close(&self) -> Result<(), StoreError> {
         Ok(self.pipeline.close()?)
     }
-}
 
-impl Journal for Store {
-    fn append(&self, record: Record) -> Result<(), JournalError> {
-        self.pipeline.append(record)
-    }
-
-    /// Needs a tokio runtime. A dropped future lets the read end by itself.
-    fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
-        let (engine, actor) = (self.engine.clone(), actor.clone());
-        let read = move || engine.load(shard, &actor).map_err(|error| read_error(actor, error));
+    /// Reads from the engine, on a thread that may block if it does. `what` names it in an error.
+    fn read<T: Send + 'static>(
+        &self,
+        what: String,
+        read: impl FnOnce(&dyn Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, JournalError>> {
+        let engine = self.engine.clone();
+        let read = move || read(&*engine).map_err(|error| read_error(what, error));
         if !self.engine.reads_block() {
             return Box::pin(ready(read()));
         }
@@ -147,16 +147,39 @@ impl Journal for Store {
             reading.await.unwrap_or(Err(JournalError::Closed))
         })
     }
+}
+
+impl Journal for Store {
+    fn append(&self, record: Record) -> Result<(), JournalError> {
+        self.pipeline.append(record)
+    }
+
+    /// Needs a tokio runtime. A dropped future lets the read end by itself.
+    fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
+        let actor = actor.clone();
+        let what = actor.to_string();
+        self.read(what, move |engine| engine.load(shard, &actor))
+    }
+
+    /// Needs a tokio runtime, as [`load`](Journal::load) does.
+    fn rows(
+        &self,
+        shard: Shard,
+        range: RowRange,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
+        self.read(format!("rows of shard {shard}"), move |engine| engine.rows(shard, &range, limit))
+    }
 
     fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {
         Box::pin(ready(Ok(self.pipeline.last(shard))))
     }
 }
 
-fn read_error(actor: ActorId, error: EngineError) -> JournalError {
+fn read_error(what: String, error: EngineError) -> JournalError {
     match error {
         EngineError::Closed => JournalError::Closed,
-        error => JournalError::Read { actor, message: error.to_string() },
+        error => JournalError::Read { what, message: error.to_string() },
     }
 }
 

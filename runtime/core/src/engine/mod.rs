@@ -12,6 +12,7 @@
 mod activation;
 mod changes;
 mod clock;
+mod followers;
 mod inline;
 mod listing;
 mod turn;
@@ -42,10 +43,12 @@ use crate::codec::Payload;
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, Shard, ShardCount};
+use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
 use crate::transport::{SharedTransport, Transport};
 use activation::{Activation, AnyActivation};
 use changes::ChangeLog;
+use followers::Followers;
 use types::{Dispatch, TypeTable};
 
 /// The turn engine of one node.
@@ -60,6 +63,7 @@ pub struct Engine {
     /// the same again in a replayed simulation.
     directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
     change_log: ChangeLog,
+    followers: Followers,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -92,6 +96,7 @@ pub struct EngineBuilder {
     shards: ShardCount,
     types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
     typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
+    followers: Followers,
 }
 
 impl EngineBuilder {
@@ -113,6 +118,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Lets somebody work on the rows of this space.
+    pub fn follow(mut self, space: Space, follower: Arc<dyn RowFollower>) -> Self {
+        self.followers.push((space, follower));
+        self
+    }
+
     /// The engine. It serves no shard yet.
     pub fn build(self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
@@ -120,6 +131,7 @@ impl EngineBuilder {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
+            followers: self.followers,
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -142,6 +154,7 @@ impl Engine {
             shards,
             types: BTreeMap::new(),
             typed: HashMap::with_hasher(FixedState::default()),
+            followers: Followers::new(),
         }
     }
 
@@ -164,7 +177,8 @@ impl Engine {
     /// From now on the calls of this shard run here. To be called when its Open record is committed.
     pub fn serve(&self, shard: Arc<OwnedShard>) {
         let slot = &self.owned[usize::from(shard.shard().0)];
-        slot.store(Some(shard));
+        slot.store(Some(shard.clone()));
+        self.tell_opened(&shard);
     }
 
     /// Serves the shard no longer: drops its activations and everything they have not said yet. Idempotent.
@@ -173,6 +187,7 @@ impl Engine {
     pub fn step_down(&self, shard: Shard) {
         let Some(owned) = self.owned[usize::from(shard.0)].swap(None) else { return };
         owned.close();
+        self.tell_closed(&owned);
         let directory = self.directory.pin();
         let mut leaving: Vec<_> = directory
             .iter()

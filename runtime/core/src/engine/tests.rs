@@ -1,5 +1,6 @@
 //! What only the inside of the engine can show.
 
+use bytes::Bytes;
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ use crate::env::SystemEnv;
 use crate::identity::{Epoch, Incarnation, StoreId};
 use crate::journal::{Journal, JournalError, Position, Record, StoredActor};
 use crate::map::NodeRun;
+use crate::rows::RowRange;
 
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "crate")]
@@ -25,6 +27,15 @@ impl Journal for Unread {
     }
 
     fn load(&self, _: Shard, _: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
+        Box::pin(std::future::ready(Err(JournalError::Closed)))
+    }
+
+    fn rows(
+        &self,
+        _: Shard,
+        _: RowRange,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
         Box::pin(std::future::ready(Err(JournalError::Closed)))
     }
 

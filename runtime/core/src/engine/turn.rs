@@ -134,7 +134,7 @@ async fn run<M: Method>(
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
     let deadline = context.deadline;
-    let cx = Cx::new(target, context, M::Access::EXCLUSIVE, transport, shard.clone());
+    let cx = Cx::new(target, context, M::Access::EXCLUSIVE, commits::<M>(), transport, shard.clone());
     let running = Running::new(engine.clone());
     // Costs next to nothing while nobody collects spans of this target.
     let span =
@@ -265,7 +265,7 @@ fn applied_before<M: Method>(
 async fn execute<M: Method>(
     engine: &Engine,
     guard: &mut TurnGuard<M::Actor>,
-    shard: &OwnedShard,
+    shard: &Arc<OwnedShard>,
     cx: &Cx,
     arguments: M::Arguments,
     form: CallForm,
@@ -305,14 +305,15 @@ fn prepare_rollback<A: Actor, E>(guard: &mut TurnGuard<A>) -> Result<(), CallErr
 fn commit<M: Method>(
     engine: &Engine,
     guard: &mut TurnGuard<M::Actor>,
-    shard: &OwnedShard,
+    shard: &Arc<OwnedShard>,
     cx: &Cx,
     reply: &M::Reply,
     form: CallForm,
 ) -> Result<(), CallError<M::Error>> {
     let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
     let state = encode_state(&loaded.state)?;
-    if state == loaded.saved {
+    let rows = cx.take_rows();
+    if state == loaded.saved && rows.is_empty() {
         return Ok(());
     }
     let call = CallRecord {
@@ -322,7 +323,8 @@ fn commit<M: Method>(
         reply: Payload::encode(form.reply_type, "the reply", reply)?,
         at_unix_ms: engine.env.unix_ms(),
     };
-    let commit = Commit { actor: cx.actor_id().clone(), state: state.clone(), call: call.clone() };
+    let told = engine.followed(&rows);
+    let commit = Commit { actor: cx.actor_id().clone(), state: state.clone(), call: call.clone(), rows };
     let seq = shard.append(commit).map_err(|error| match error {
         AppendError::Closed => CallError::Unavailable(MOVED_AWAY.into()),
         AppendError::Journal(error @ JournalError::Full { .. }) => CallError::Overloaded(error.to_string()),
@@ -332,6 +334,7 @@ fn commit<M: Method>(
     loaded.saved = state;
     loaded.saw = seq;
     loaded.window.remember(seq, &call);
+    engine.tell_followers(shard, seq, &told);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use greenroom_core::identity::{ActorId, CallId, Epoch, Incarnation, Seq, Shard, 
 use greenroom_core::journal::{Journal, JournalError, Position, Record, RecordKind, StoredActor};
 use greenroom_core::map::NodeRun;
 use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::rows::{RowRange, replay};
 use greenroom_core::shard::OwnedShard;
 use greenroom_core::transport::Transport;
 use parking_lot::Mutex;
@@ -50,6 +51,18 @@ impl Journal for Disk {
             }
         }
         std::future::ready(Ok(stored)).boxed()
+    }
+
+    fn rows(
+        &self,
+        shard: Shard,
+        range: RowRange,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
+        let records = self.0.lock();
+        let records = records.iter().filter(|record| record.shard == shard);
+        let rows = replay(records.flat_map(|record| record.rows()), &range, limit);
+        std::future::ready(Ok(rows)).boxed()
     }
 
     fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {

@@ -1,9 +1,10 @@
 //! The engine without files: for `Runtime::local()` and for tests. "Durable" here means "in memory".
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use greenroom_core::journal::{CallRecord, Commit, Durable, Position, Record, RecordKind, StoredActor};
+use greenroom_core::rows::{RowChange, RowRange, Space};
 use greenroom_core::{ActorId, Seq, Shard};
 use parking_lot::Mutex;
 
@@ -23,6 +24,7 @@ struct ShardData {
     newest_ms: u64,
     records: VecDeque<Record>,
     actors: HashMap<ActorId, ActorData>,
+    rows: BTreeMap<(Space, Bytes), Bytes>,
     /// Who committed when, oldest first: finds the expired calls of actors that nobody calls any more.
     commits: VecDeque<(u64, ActorId)>,
 }
@@ -69,6 +71,13 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn rows(&self, shard: Shard, range: &RowRange, limit: usize) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+        self.read(|shards| {
+            let rows = shards.get(&shard).into_iter().flat_map(|data| data.rows_from(range));
+            rows.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+        })
+    }
+
     fn shards(&self) -> Result<Vec<Durable>, EngineError> {
         self.read(|shards| {
             let mut durable: Vec<_> =
@@ -99,16 +108,34 @@ impl ShardData {
     fn apply(&mut self, record: &Record, retention: &Retention) {
         self.position = Position { epoch: record.epoch, seq: record.seq };
         self.records.push_back(record.clone());
-        if let RecordKind::Commit(commit) = &record.kind {
-            self.apply_commit(record.seq, commit, retention);
+        match &record.kind {
+            RecordKind::Open(_) => {}
+            RecordKind::Commit(commit) => self.apply_commit(record.seq, commit, retention),
+            RecordKind::Rows(rows) => self.change_rows(rows),
         }
         if let Some(budget) = cleaning_due(record.seq, record.seq) {
             self.clean(budget, retention);
         }
     }
 
+    fn rows_from(&self, range: &RowRange) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let rows = self.rows.range((range.space, range.from.clone())..);
+        rows.take_while(|((space, key), _)| *space == range.space && range.contains(key))
+            .map(|((_, key), value)| (key, value))
+    }
+
+    fn change_rows(&mut self, rows: &[RowChange]) {
+        for RowChange { space, key, value } in rows {
+            match value {
+                Some(value) => self.rows.insert((*space, key.clone()), value.clone()),
+                None => self.rows.remove(&(*space, key.clone())),
+            };
+        }
+    }
+
     fn apply_commit(&mut self, seq: Seq, commit: &Commit, retention: &Retention) {
         let at = commit.call.at_unix_ms;
+        self.change_rows(&commit.rows);
         self.newest_ms = self.newest_ms.max(at);
         self.commits.push_back((at, commit.actor.clone()));
         let actor = self.actors.entry(commit.actor.clone()).or_default();

@@ -1,6 +1,8 @@
 //! What stands behind the pipeline: a trait, so that SQLite, memory and later the append-only log are interchangeable.
 
+use bytes::Bytes;
 use greenroom_core::journal::{Durable, Record, StoredActor};
+use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, Seq, Shard};
 use thiserror::Error;
 
@@ -42,6 +44,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
 
     /// Reads an actor.
     fn load(&self, shard: Shard, actor: &ActorId) -> Result<StoredActor, EngineError>;
+
+    /// Reads rows of a shard in the order of their keys, at most `limit`.
+    fn rows(&self, shard: Shard, range: &RowRange, limit: usize) -> Result<Vec<(Bytes, Bytes)>, EngineError>;
 
     /// The position of every shard that has records, in order.
     fn shards(&self) -> Result<Vec<Durable>, EngineError>;

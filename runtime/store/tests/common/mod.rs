@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use bytes::Bytes;
 use greenroom_core::journal::{
     CallRecord, Commit, Durable, Journal, Position, Record, RecordKind, StoredActor,
 };
 use greenroom_core::map::NodeRun;
+use greenroom_core::rows::{RowChange, RowRange};
 use greenroom_core::{ActorId, CallId, ContentType, Epoch, Incarnation, Payload, Seq, Shard, StoreId};
 use greenroom_store::{Retention, Store, StoreOptions};
 use tempfile::TempDir;
@@ -114,6 +116,10 @@ impl Rig {
         load(&self.store, shard, actor)
     }
 
+    pub(crate) fn rows(&self, shard: u16, range: RowRange, limit: usize) -> Vec<(Bytes, Bytes)> {
+        block_on(self.store.rows(Shard(shard), range, limit)).unwrap()
+    }
+
     pub(crate) fn last(&self, shard: u16) -> Position {
         block_on(self.store.last(Shard(shard))).unwrap()
     }
@@ -154,8 +160,14 @@ pub(crate) fn commit(shard: u16, epoch: u64, seq: u64, actor: &str) -> Record {
 /// The same, made at a time.
 pub(crate) fn commit_at(shard: u16, epoch: u64, seq: u64, actor: &str, at_unix_ms: u64) -> Record {
     let actor: ActorId = actor.parse().unwrap();
-    let commit = Commit { actor, state: format!("state {seq}").into(), call: call(seq, at_unix_ms) };
+    let commit =
+        Commit { actor, state: format!("state {seq}").into(), call: call(seq, at_unix_ms), rows: Vec::new() };
     record(shard, epoch, seq, epoch, RecordKind::Commit(commit))
+}
+
+/// Rows that no turn changed.
+pub(crate) fn rows(shard: u16, epoch: u64, seq: u64, rows: Vec<RowChange>) -> Record {
+    record(shard, epoch, seq, epoch, RecordKind::Rows(rows))
 }
 
 /// The call that [`commit_at`] makes.

@@ -9,6 +9,7 @@ mod chain;
 mod commits;
 mod keeping;
 mod queue;
+mod rows;
 
 macro_rules! suite {
     ($($file:ident: $($test:ident),+;)+) => {
@@ -55,4 +56,7 @@ suite! {
         the_time_of_a_shard_expires_calls_of_its_idle_actors,
         a_clock_set_back_forgets_nothing,
         records_are_trimmed_to_the_tail;
+    rows:
+        rows_are_there_with_their_turn_and_after_reopening,
+        a_range_is_in_the_order_of_bytes_and_of_one_space_and_shard;
 }

@@ -13,7 +13,9 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use greenroom_core::journal::{Durable, Record, StoredActor};
+use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, Seq, Shard};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
@@ -103,6 +105,10 @@ impl Engine for SqliteEngine {
 
     fn load(&self, shard: Shard, actor: &ActorId) -> Result<StoredActor, EngineError> {
         self.read(|connection| read::load(connection, shard, actor, &self.retention))
+    }
+
+    fn rows(&self, shard: Shard, range: &RowRange, limit: usize) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+        self.read(|connection| read::rows(connection, shard, range, limit))
     }
 
     fn shards(&self) -> Result<Vec<Durable>, EngineError> {

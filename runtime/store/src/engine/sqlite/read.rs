@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use greenroom_core::journal::{CallRecord, Durable, Position, Record, RecordKind, StoredActor};
+use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, CallId, ContentType, Epoch, Payload, Seq, Shard};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::write::{KIND_COMMIT, KIND_OPEN, signed};
+use super::write::{KIND_COMMIT, KIND_OPEN, KIND_ROWS, signed};
 use crate::engine::EngineError;
 use crate::options::Retention;
 
@@ -41,6 +42,24 @@ pub(super) fn load(
     Ok(StoredActor { state: Some(state), calls })
 }
 
+/// SQLite compares blobs as `memcmp` does, so this is the order of the keys.
+pub(super) fn rows(
+    connection: &Connection,
+    shard: Shard,
+    range: &RowRange,
+    limit: usize,
+) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, value FROM rows WHERE shard = ?1 AND space = ?2 AND key >= ?3 AND (?4 IS NULL OR key < ?4)
+         ORDER BY key LIMIT ?5",
+    )?;
+    let until = range.until.as_ref().map(|until| &until[..]);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let row = params![shard.0, range.space.0, &range.from[..], until, limit];
+    let found = select.query_map(row, |row| Ok((bytes(row, 0)?, bytes(row, 1)?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 pub(super) fn shards(connection: &Connection) -> Result<Vec<Durable>, EngineError> {
     let mut select = connection.prepare_cached("SELECT shard, epoch, seq FROM shards ORDER BY shard")?;
     let rows = select.query_map([], |row| {
@@ -70,6 +89,7 @@ fn kind(kind: u8, payload: &[u8]) -> Result<RecordKind, String> {
     match kind {
         KIND_OPEN => rmp_serde::from_slice(payload).map(RecordKind::Open).map_err(|e| e.to_string()),
         KIND_COMMIT => rmp_serde::from_slice(payload).map(RecordKind::Commit).map_err(|e| e.to_string()),
+        KIND_ROWS => rmp_serde::from_slice(payload).map(RecordKind::Rows).map_err(|e| e.to_string()),
         unknown => Err(format!("kind {unknown} is unknown")),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn create(path: &Path) -> Result<(), EngineError> {
     connection.close().map_err(|(_, error)| error.into())
 }
 
-/// `records` and `calls` are `WITHOUT ROWID`: they are read in the order of their keys. The numbers of `kind` and
+/// `records`, `calls` and `rows` are `WITHOUT ROWID`: they are read in the order of their keys. The numbers of `kind` and
 /// `reply_type` stand in `write.rs`.
 const TABLES: &str = "
     CREATE TABLE shards (
@@ -62,6 +62,14 @@ const TABLES: &str = "
         reply_type INTEGER NOT NULL,
         reply BLOB NOT NULL,
         PRIMARY KEY (actor, nth)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE rows (
+        shard INTEGER NOT NULL,
+        space INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (shard, space, key)
     ) STRICT, WITHOUT ROWID;
 
     CREATE INDEX calls_by_age ON calls (shard, at_ms);

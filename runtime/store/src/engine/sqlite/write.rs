@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use greenroom_core::journal::{CallRecord, Commit, Durable, Position, Record, RecordKind};
+use greenroom_core::rows::RowChange;
 use greenroom_core::{ContentType, Seq, Shard};
 use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
@@ -15,6 +16,8 @@ use crate::options::Retention;
 pub(super) const KIND_OPEN: u8 = 1;
 /// `records.kind` of a commit.
 pub(super) const KIND_COMMIT: u8 = 2;
+/// `records.kind` of rows that changed outside of a turn.
+pub(super) const KIND_ROWS: u8 = 3;
 
 /// The write-ahead log is copied into the database when it has this many pages (of 4 KiB).
 const CHECKPOINT_PAGES: i32 = 1_000;
@@ -52,8 +55,10 @@ impl Writer {
         self.touched.clear();
         for record in group {
             statements.append(record, &mut self.payload)?;
-            if let RecordKind::Commit(commit) = &record.kind {
-                statements.apply_commit(record, commit, &self.retention)?;
+            match &record.kind {
+                RecordKind::Open(_) => {}
+                RecordKind::Commit(commit) => statements.apply_commit(record, commit, &self.retention)?,
+                RecordKind::Rows(rows) => statements.change_rows(record.shard, rows)?,
             }
             self.touched.push(Touched::by(record));
         }
@@ -93,7 +98,7 @@ impl Touched {
     fn by(record: &Record) -> Self {
         let newest_ms = match &record.kind {
             RecordKind::Commit(commit) => commit.call.at_unix_ms,
-            RecordKind::Open(_) => 0,
+            RecordKind::Open(_) | RecordKind::Rows(_) => 0,
         };
         let position = Position { epoch: record.epoch, seq: record.seq };
         Self { first: record.seq, newest_ms, last: Durable { shard: record.shard, position } }
@@ -116,6 +121,8 @@ struct Statements<'t> {
     set_actor: CachedStatement<'t>,
     add_call: CachedStatement<'t>,
     trim_calls: CachedStatement<'t>,
+    put_row: CachedStatement<'t>,
+    remove_row: CachedStatement<'t>,
     advance: CachedStatement<'t>,
     trim_records: CachedStatement<'t>,
     expire_calls: CachedStatement<'t>,
@@ -138,6 +145,12 @@ impl<'t> Statements<'t> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?,
             trim_calls: transaction.prepare_cached("DELETE FROM calls WHERE actor = ?1 AND nth <= ?2")?,
+            put_row: transaction.prepare_cached(
+                "INSERT INTO rows (shard, space, key, value) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (shard, space, key) DO UPDATE SET value = excluded.value",
+            )?,
+            remove_row: transaction
+                .prepare_cached("DELETE FROM rows WHERE shard = ?1 AND space = ?2 AND key = ?3")?,
             advance: transaction.prepare_cached(
                 "INSERT INTO shards (shard, epoch, seq, newest_ms) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (shard) DO UPDATE SET
@@ -159,6 +172,7 @@ impl<'t> Statements<'t> {
         let kind = match &record.kind {
             RecordKind::Open(run) => encode(KIND_OPEN, run, payload)?,
             RecordKind::Commit(commit) => encode(KIND_COMMIT, commit, payload)?,
+            RecordKind::Rows(rows) => encode(KIND_ROWS, rows, payload)?,
         };
         let Record { shard, epoch, seq, prev_epoch, .. } = record;
         let row = params![shard.0, signed(seq.0), signed(epoch.0), signed(prev_epoch.0), kind, &payload[..]];
@@ -172,7 +186,8 @@ impl<'t> Statements<'t> {
         commit: &Commit,
         retention: &Retention,
     ) -> Result<(), EngineError> {
-        let Commit { actor, state, call } = commit;
+        let Commit { actor, state, call, rows } = commit;
+        self.change_rows(record.shard, rows)?;
         let row =
             params![record.shard.0, actor.actor_type.as_str(), &*actor.key, &state[..], signed(record.seq.0)];
         let (id, nth): (i64, i64) = self.set_actor.query_row(row, |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -180,6 +195,16 @@ impl<'t> Statements<'t> {
         let last_to_go = nth - i64::try_from(retention.calls_per_actor).unwrap_or(i64::MAX);
         if last_to_go > 0 && nth.cast_unsigned().is_multiple_of(TRIM_CALLS_EVERY) {
             self.trim_calls.execute(params![id, last_to_go])?;
+        }
+        Ok(())
+    }
+
+    fn change_rows(&mut self, shard: Shard, rows: &[RowChange]) -> Result<(), EngineError> {
+        for RowChange { space, key, value } in rows {
+            match value {
+                Some(value) => self.put_row.execute(params![shard.0, space.0, &key[..], &value[..]])?,
+                None => self.remove_row.execute(params![shard.0, space.0, &key[..]])?,
+            };
         }
         Ok(())
     }
