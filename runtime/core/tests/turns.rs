@@ -344,7 +344,7 @@ async fn a_shard_that_has_moved_away_says_nothing_more() {
     }
     assert_eq!(push.await.unwrap_err().kind(), "unavailable");
     assert_eq!(probe.values().await.unwrap_err().kind(), "unavailable");
-    assert!(node.engine.placements(None, None, 10).is_empty());
+    assert!(node.engine.placements(None, None, None, 10).placements.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -411,10 +411,10 @@ async fn placements_come_in_pages_in_order() {
     for key in ["d", "a", "c", "b"] {
         node.actor::<Probe>(key).values().await.unwrap();
     }
-    let first = node.engine.placements(Some("Probe"), None, 3);
-    let keys: Vec<_> = first.iter().map(|placement| placement.actor.key.to_string()).collect();
+    let first = node.engine.placements(Some("Probe"), None, None, 3);
+    let keys: Vec<_> = first.placements.iter().map(|placement| placement.actor.key.to_string()).collect();
     assert_eq!(keys, ["a", "b", "c"]);
-    let second = node.engine.placements(None, Some(&first[2].actor), 3);
-    assert_eq!(second.len(), 1);
-    assert!(node.engine.placements(Some("Other"), None, 3).is_empty());
+    let second = node.engine.placements(None, Some(&first.placements[2].actor), Some(first.stamp), 3);
+    assert_eq!((first.more, second.placements.len(), second.more), (true, 1, false));
+    assert!(node.engine.placements(Some("Other"), None, None, 3).placements.is_empty());
 }

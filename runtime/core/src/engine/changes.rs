@@ -151,6 +151,11 @@ impl Engine {
         Ok(records.clock.next(self.unix_us()))
     }
 
+    /// A stamp greater than all before. Unlike [`stamp`](Self::stamp), this makes nobody record changes.
+    pub(super) fn next_stamp(&self) -> Stamp {
+        self.change_log.records.lock().clock.next(self.unix_us())
+    }
+
     /// The changes after a stamp, oldest first, at most `limit`.
     ///
     /// # Errors

@@ -93,30 +93,6 @@ impl Engine {
         draining && self.owned.iter().all(|slot| slot.load().is_none())
     }
 
-    /// The activations after `after` in the order of type and key, at most `limit`, optionally of one type.
-    ///
-    /// Keeps only `limit` of them in memory however many there are.
-    pub fn placements(
-        &self,
-        actor_type: Option<&str>,
-        after: Option<&ActorId>,
-        limit: usize,
-    ) -> Vec<Placement> {
-        let mut page = std::collections::BTreeMap::new();
-        for (id, activation) in &self.directory.pin() {
-            let wanted = actor_type.is_none_or(|name| id.actor_type.as_str() == name)
-                && after.is_none_or(|after| id > after)
-                && (page.len() < limit || page.last_key_value().is_some_and(|(last, _)| id < last));
-            if wanted && limit > 0 {
-                page.insert(id.clone(), activation.clone());
-                if page.len() > limit {
-                    page.pop_last();
-                }
-            }
-        }
-        page.into_values().map(|activation| describe(&*activation)).collect()
-    }
-
     /// One activation, if the actor is in memory here.
     pub fn placement(&self, actor: &ActorId) -> Option<Placement> {
         self.directory.pin().get(actor).map(|activation| describe(&**activation))

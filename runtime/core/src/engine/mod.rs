@@ -6,7 +6,7 @@
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `types`: the table of actor types and their methods by name.
-//! - `listing`: what the engine tells about itself.
+//! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
 mod activation;
@@ -15,6 +15,7 @@ mod clock;
 mod followers;
 mod inline;
 mod listing;
+mod snapshot;
 mod turn;
 mod types;
 mod window;
@@ -34,6 +35,7 @@ pub use activation::Loaded;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
 
@@ -49,6 +51,7 @@ use crate::transport::{SharedTransport, Transport};
 use activation::{Activation, AnyActivation};
 use changes::ChangeLog;
 use followers::Followers;
+use snapshot::Snapshots;
 use types::{Dispatch, TypeTable};
 
 /// The turn engine of one node.
@@ -63,6 +66,7 @@ pub struct Engine {
     /// the same again in a replayed simulation.
     directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
     change_log: ChangeLog,
+    snapshots: Snapshots,
     followers: Followers,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
@@ -131,6 +135,7 @@ impl EngineBuilder {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
+            snapshots: Snapshots::default(),
             followers: self.followers,
             env: self.env,
             shards: self.shards,
@@ -319,6 +324,7 @@ impl Engine {
             }
         }
         self.change_log.rest_if_unused(now);
+        self.snapshots.drop_if_unused(now);
     }
 
     /// How often to look for idle activations: a tenth of the shortest idle timeout, between 100 ms and 30 s.

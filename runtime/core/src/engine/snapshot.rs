@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use smol_str::SmolStr;
 
 use super::listing::describe;
 use super::{Engine, Placement, Stamp};
@@ -64,7 +65,7 @@ struct Snapshot {
     /// Given before the look.
     stamp: Stamp,
     /// The keys of each type, sorted. 16 bytes per actor, and the keys that are in memory only here.
-    keys: BTreeMap<ActorType, Vec<Arc<str>>>,
+    keys: BTreeMap<ActorType, Vec<SmolStr>>,
 }
 
 impl Snapshots {
@@ -132,7 +133,7 @@ impl Engine {
     fn take_snapshot(&self) -> Snapshot {
         // Before the look.
         let stamp = self.next_stamp();
-        let mut keys: BTreeMap<ActorType, Vec<Arc<str>>> = BTreeMap::new();
+        let mut keys: BTreeMap<ActorType, Vec<SmolStr>> = BTreeMap::new();
         for id in self.directory.pin().keys() {
             match keys.get_mut(&id.actor_type) {
                 Some(of_type) => of_type.push(id.key.clone()),
@@ -141,6 +142,8 @@ impl Engine {
         }
         for of_type in keys.values_mut() {
             of_type.sort_unstable();
+            // Who leaves and comes back during the look may be seen twice.
+            of_type.dedup();
             of_type.shrink_to_fit();
         }
         Snapshot { stamp, keys }

@@ -27,7 +27,11 @@ impl v1::admin_server::Admin for AdminService {
         &self,
         request: Request<v1::PlacementsRequest>,
     ) -> Result<Response<v1::PlacementsPage>, Status> {
-        placements::page(&self.0.engine, &self.0.config.node, request.get_ref()).map(Response::new)
+        let (shared, request) = (self.0.clone(), request.into_inner());
+        // The first page of a listing looks at everything that is in memory: no turn waits for that.
+        let page = move || placements::page(&shared.engine, &shared.config.node, &request);
+        let page = tokio::task::spawn_blocking(page).await;
+        page.map_err(|error| Status::internal(error.to_string()))?.map(Response::new)
     }
 
     type WatchPlacementsStream = BoxStream<'static, Result<v1::PlacementChanges, Status>>;

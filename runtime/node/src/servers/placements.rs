@@ -54,13 +54,12 @@ pub(super) fn page(
         0 => PAGE_DEFAULT,
         size => size.min(PAGE_MAX),
     };
-    // One more than the page holds tells whether there is another page.
-    let mut found = engine.placements(actor_type, after.as_ref(), size + 1);
-    let more = found.len() > size;
-    found.truncate(size);
-    let last = found.last().filter(|_| more).map(|placement| placement.actor.to_string());
-    let placements = found.iter().map(|placement| describe(placement, node)).collect();
-    Ok(v1::PlacementsPage { placements, next_page_token: last.unwrap_or_default(), stamp })
+    // The first page shows the present, those that follow at least what was there when the listing began.
+    let since = after.is_some().then_some(Stamp(request.after));
+    let found = engine.placements(actor_type, after.as_ref(), since, size);
+    let last = found.placements.last().filter(|_| found.more).map(|placement| placement.actor.to_string());
+    let placements = found.placements.iter().map(|placement| describe(placement, node)).collect();
+    Ok(v1::PlacementsPage { placements, next_page_token: last.unwrap_or_default(), stamp: found.stamp.0 })
 }
 
 /// What changes after a stamp. Refused at once if the node does not know all of that.

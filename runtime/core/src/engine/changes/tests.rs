@@ -81,8 +81,8 @@ impl Node {
 
     /// What is in memory.
     fn truth(&self) -> BTreeMap<ActorId, Epoch> {
-        let all = self.engine.placements(None, None, usize::MAX);
-        all.into_iter().map(|placement| (placement.actor, placement.epoch)).collect()
+        let all = self.engine.placements(None, None, None, usize::MAX);
+        all.placements.into_iter().map(|placement| (placement.actor, placement.epoch)).collect()
     }
 }
 
@@ -103,11 +103,11 @@ impl Follower {
         let mut known = BTreeMap::new();
         loop {
             let last = known.last_key_value().map(|(id, _): (&ActorId, &Epoch)| id.clone());
-            let page = node.engine.placements(None, last.as_ref(), 3);
-            if page.is_empty() {
+            let page = node.engine.placements(None, last.as_ref(), Some(at), 3);
+            known.extend(page.placements.into_iter().map(|placement| (placement.actor, placement.epoch)));
+            if !page.more {
                 return Self { known, at };
             }
-            known.extend(page.into_iter().map(|placement| (placement.actor, placement.epoch)));
         }
     }
 
