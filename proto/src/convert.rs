@@ -54,7 +54,7 @@ impl TryFrom<v1::Payload> for Payload {
 
 impl From<&ActorId> for v1::ActorId {
     fn from(id: &ActorId) -> Self {
-        Self { r#type: id.actor_type.as_str().to_owned(), key: id.key.as_ref().to_owned() }
+        Self { r#type: id.actor_type.as_str().to_owned(), key: id.key.as_str().to_owned() }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn attempt(client: &Client, mut gateway: Gateway, call: &Call) 
     };
     let request = v1::CallRequest {
         r#type: call.target.actor_type.as_str().to_owned(),
-        key: call.target.key.as_ref().to_owned(),
+        key: call.target.key.as_str().to_owned(),
         method: call.method.as_ref().to_owned(),
         arguments: Some(arguments),
         call_id: Bytes::copy_from_slice(&call.context.id.to_bytes()),

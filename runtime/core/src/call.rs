@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use crate::codec::Payload;
@@ -17,7 +18,7 @@ pub struct Call {
     /// Who is called.
     pub target: ActorId,
     /// The wire name of the method.
-    pub method: Arc<str>,
+    pub method: SmolStr,
     /// The arguments, by name.
     pub arguments: Payload,
     /// Its identity; a repeated call has the same.

@@ -9,11 +9,13 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use thiserror::Error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::actor::Actor;
 
 /// The longest type name, in bytes.
 pub const MAX_TYPE_BYTES: usize = 64;
@@ -48,23 +50,44 @@ pub enum IdentityError {
 /// The name of an actor type: `[A-Za-z][A-Za-z0-9_.]{0,63}`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ActorType(Arc<str>);
+pub struct ActorType(SmolStr);
 
 impl ActorType {
     /// Checks and takes a type name.
     pub fn new(name: impl AsRef<str>) -> Result<Self, IdentityError> {
         let name = name.as_ref();
-        let mut bytes = name.bytes();
-        let valid = name.len() <= MAX_TYPE_BYTES
-            && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-        if valid { Ok(Self(name.into())) } else { Err(IdentityError::Type(shorten(name))) }
+        if is_type_name(name) { Ok(Self(name.into())) } else { Err(IdentityError::Type(shorten(name))) }
+    }
+
+    /// The name of a type that the program knows: checked when the program is compiled, and never allocated.
+    pub fn of<A: Actor>() -> Self {
+        const {
+            assert!(
+                is_type_name(A::TYPE),
+                "the name of an actor type is not valid; see greenroom_core::identity"
+            );
+        }
+        Self(SmolStr::new_static(A::TYPE))
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+const fn is_type_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, first) = (bytes[at], at == 0);
+        let allowed = byte.is_ascii_alphabetic() || !first && matches!(byte, b'0'..=b'9' | b'_' | b'.');
+        if !allowed {
+            return false;
+        }
+        at += 1;
+    }
+    0 < bytes.len() && bytes.len() <= MAX_TYPE_BYTES
 }
 
 impl TryFrom<String> for ActorType {
@@ -76,7 +99,7 @@ impl TryFrom<String> for ActorType {
 
 impl From<ActorType> for String {
     fn from(ty: ActorType) -> Self {
-        ty.0.as_ref().to_owned()
+        ty.0.into()
     }
 }
 
@@ -92,14 +115,14 @@ impl fmt::Debug for ActorType {
     }
 }
 
-/// The identity of an actor, written `Counter/page-1`. Cheap to clone.
+/// The identity of an actor, written `Counter/page-1`. Cheap to clone: a short key stands in it, a long one is shared.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ActorId {
     /// The type.
     #[serde(rename = "type")]
     pub actor_type: ActorType,
     /// The key, 1 to 512 bytes.
-    pub key: Arc<str>,
+    pub key: SmolStr,
 }
 
 impl ActorId {
@@ -146,9 +169,17 @@ impl ActorId {
 
     /// Hashes `type ‖ 0 ‖ key` without allocating.
     fn hashed<T>(&self, hash: impl FnOnce(&[u8]) -> T) -> T {
-        let mut buffer = [0u8; MAX_TYPE_BYTES + 1 + MAX_KEY_BYTES];
         let (ty, key) = (self.actor_type.as_str().as_bytes(), self.key.as_bytes());
         let end = ty.len() + 1 + key.len();
+        // Most identities are short, and clearing the large buffer would cost more than the hash.
+        let (mut short, mut long);
+        let buffer: &mut [u8] = if end <= 64 {
+            short = [0u8; 64];
+            &mut short
+        } else {
+            long = [0u8; MAX_TYPE_BYTES + 1 + MAX_KEY_BYTES];
+            &mut long
+        };
         buffer[..ty.len()].copy_from_slice(ty);
         buffer[ty.len() + 1..end].copy_from_slice(key);
         hash(&buffer[..end])

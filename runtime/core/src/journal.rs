@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::codec::Payload;
@@ -77,7 +78,7 @@ pub struct CallRecord {
     /// The call's id.
     pub id: CallId,
     /// The method that was called.
-    pub method: Arc<str>,
+    pub method: SmolStr,
     /// `xxh3_64` of the encoded arguments: a repeated id with other arguments is an error.
     pub arguments_hash: u64,
     /// The reply.

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
 
 use crate::actor::{Actor, Method};
 use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
@@ -64,7 +64,7 @@ impl<A> Clone for ActorRef<A> {
 impl<A: Actor> ActorRef<A> {
     /// A reference to the actor with this key.
     pub fn new(origin: Origin, key: &str) -> Self {
-        let target = ActorType::new(A::TYPE).and_then(|actor_type| ActorId::new(actor_type, key));
+        let target = ActorId::new(ActorType::of::<A>(), key);
         Self { origin, target, actor: PhantomData }
     }
 
@@ -132,7 +132,7 @@ impl<M: Method> Call<M> {
         let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
         let target = call.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(&call.arguments)?;
-        Ok(WireCall { target, method: Arc::from(M::NAME), arguments, context: call.context })
+        Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context: call.context })
     }
 }
 
@@ -169,7 +169,7 @@ impl<M: Method> Prepared<M> {
             },
             None => (context, encode::<M>(&arguments)?, false),
         };
-        let call = WireCall { target, method: Arc::from(M::NAME), arguments, context };
+        let call = WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context };
         let reply = transport.call(call).await.map_err(|error| match error {
             // The transport speaks of its own attempts; the one made here may have been committed.
             CallError::Timeout { committed: Some(false) } if begun => CallError::Timeout { committed: None },

@@ -45,7 +45,7 @@ pub fn request_to_wire(call: &Call) -> v1::Request {
     chain.reverse();
     v1::Request {
         target: Some((&call.target).into()),
-        method: call.method.as_ref().to_owned(),
+        method: call.method.as_str().to_owned(),
         arguments: Some(call.arguments.clone().into()),
         call_id: call_id_to_wire(call.context.id),
         deadline_ms: 0,

@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 use smol_str::SmolStr;
+use tokio::time::Instant;
 
 use super::listing::describe;
 use super::{Engine, Placement, Stamp};

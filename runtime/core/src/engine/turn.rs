@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use smol_str::SmolStr;
 use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -318,7 +319,7 @@ fn commit<M: Method>(
     }
     let call = CallRecord {
         id: cx.call_id(),
-        method: Arc::from(M::NAME),
+        method: SmolStr::new_static(M::NAME),
         arguments_hash: form.arguments_hash,
         reply: Payload::encode(form.reply_type, "the reply", reply)?,
         at_unix_ms: engine.env.unix_ms(),

@@ -4,9 +4,9 @@
 //! table does. A call leaves it [`CALL_RETENTION_MS`] after its commit, or when [`CALL_RETENTION_MAX`] newer ones came.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use smol_str::SmolStr;
 
 use crate::codec::Payload;
 use crate::identity::{CallId, Seq};
@@ -16,7 +16,7 @@ use crate::journal::{CALL_RETENTION_MAX, CALL_RETENTION_MS, CallRecord};
 #[derive(Debug, Clone)]
 pub(crate) struct Applied {
     pub(crate) seq: Seq,
-    pub(crate) method: Arc<str>,
+    pub(crate) method: SmolStr,
     pub(crate) arguments_hash: u64,
     pub(crate) reply: Payload,
     at_unix_ms: u64,

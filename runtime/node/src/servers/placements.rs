@@ -155,7 +155,7 @@ fn describe(placement: &Placement, node: &str) -> v1::Placement {
     v1::Placement {
         name: placement.actor.placement_name(),
         r#type: placement.actor.actor_type.as_str().to_owned(),
-        key: placement.actor.key.as_ref().to_owned(),
+        key: placement.actor.key.as_str().to_owned(),
         node: node.to_owned(),
         shard: u32::from(placement.shard.0),
         epoch: placement.epoch.0,
