@@ -94,6 +94,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     const NAME: &'static str;
     /// The names of the arguments.
     const ARGUMENTS: &'static [&'static str];
+    /// Whether [`run`](Self::run) looks at its context. Making one for a method that does not costs as much as its turn.
+    const TAKES_CX: bool = true;
 
     /// Runs the body.
     fn run<'a>(

@@ -1,97 +1,88 @@
 //! The context of a turn: who is running, for which call, until when; and the way to call other actors.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::actor::Actor;
+use crate::actor::{Access, Actor, Method};
 use crate::call::{CallContext, Chain, Frame};
+use crate::engine::{AnyActivation, Core};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
 use crate::rows::RowChange;
 use crate::shard::{Closed, OwnedShard};
-use crate::transport::SharedTransport;
 
 /// The context of a turn. A cheap clone, so that calls made with it can be joined.
+///
+/// It is `None` for methods that do not take it: nobody can ask such a one anything.
 #[derive(Clone)]
-pub struct Cx(Arc<Inner>);
+pub struct Cx(Option<Arc<Inner>>);
 
 struct Inner {
-    actor: ActorId,
+    activation: Arc<dyn AnyActivation>,
     call: CallContext,
     exclusive: bool,
     commits: bool,
-    transport: SharedTransport,
     /// How many calls this turn has made: each gets the next ordinal when it is made, not when it is first polled, so
     /// that a repeated turn gives the same calls the same ids.
     calls_made: AtomicU64,
-    shard: Arc<OwnedShard>,
     /// The newest record whose effect the turn has seen.
     saw: AtomicU64,
-    stage: AtomicU8,
     /// The rows that the turn has changed so far.
     rows: Mutex<Vec<RowChange>>,
 }
 
-/// How far a turn has come, for whoever finds it interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Nothing of it is in the journal.
-    Running,
-    /// Its record has been appended.
-    Appended,
-}
-
 impl Cx {
-    pub(crate) fn new(
-        actor: ActorId,
+    /// What methods get that take no context.
+    pub(crate) const NONE: Self = Self(None);
+
+    /// The context of a turn of an exclusive or a concurrent method, one that may commit or one that may not.
+    pub(crate) fn new<M: Method>(
+        activation: Arc<dyn AnyActivation>,
         call: CallContext,
-        exclusive: bool,
         commits: bool,
-        transport: SharedTransport,
-        shard: Arc<OwnedShard>,
+        saw: Seq,
     ) -> Self {
-        let (calls_made, saw, stage) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(0));
-        let rows = Mutex::default();
-        Self(Arc::new(Inner {
-            actor,
+        Self(Some(Arc::new(Inner {
+            activation,
             call,
-            exclusive,
+            exclusive: M::Access::EXCLUSIVE,
             commits,
-            transport,
-            calls_made,
-            shard,
-            saw,
-            stage,
-            rows,
-        }))
+            calls_made: AtomicU64::new(0),
+            saw: AtomicU64::new(saw.0),
+            rows: Mutex::default(),
+        })))
+    }
+
+    fn inner(&self) -> &Inner {
+        self.0.as_ref().expect("a method that takes a context gets one")
     }
 
     /// The actor whose turn this is.
     pub fn actor_id(&self) -> &ActorId {
-        &self.0.actor
+        self.inner().activation.id()
     }
 
     /// The key of the actor whose turn this is.
     pub fn key(&self) -> &str {
-        &self.0.actor.key
+        &self.actor_id().key
     }
 
     /// The id of the call that this turn answers.
     pub fn call_id(&self) -> CallId {
-        self.0.call.id
+        self.inner().call.id
     }
 
     /// When the caller stops waiting.
     pub fn deadline(&self) -> Instant {
-        self.0.call.deadline
+        self.inner().call.deadline
     }
 
     /// The calls that this turn's call is made from.
     pub fn chain(&self) -> &Chain {
-        &self.0.call.chain
+        &self.inner().call.chain
     }
 
     /// A reference to another actor. Its calls are part of this turn's chain and end at its deadline, but not part of
@@ -100,58 +91,62 @@ impl Cx {
         ActorRef::new(Origin::Turn(self.clone()), key.as_ref()).into()
     }
 
-    /// Waits until everything that this turn has seen is committed: what it says to others may then leave.
+    /// Whether everything that this turn has seen is committed: what it says to others may then leave.
+    pub(crate) fn may_speak(&self) -> bool {
+        self.shard().gate().committed().is_some_and(|committed| committed >= self.saw())
+    }
+
+    /// Waits until it [may speak](Self::may_speak).
     pub(crate) async fn output_gate(&self) -> Result<(), Closed> {
-        self.0.shard.gate().wait(Seq(self.0.saw.load(Ordering::Relaxed))).await
+        self.shard().gate().wait(self.saw()).await
+    }
+
+    pub(crate) fn saw(&self) -> Seq {
+        Seq(self.inner().saw.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_saw(&self, seq: Seq) {
-        self.0.saw.store(seq.0, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_appended(&self, seq: Seq) {
-        self.set_saw(seq);
-        self.0.stage.store(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stage(&self) -> Stage {
-        if self.0.stage.load(Ordering::Relaxed) == 0 { Stage::Running } else { Stage::Appended }
+        self.inner().saw.store(seq.0, Ordering::Relaxed);
     }
 
     /// Whether this turn can change rows: it must be an exclusive one of a durable type.
     pub(crate) fn commits(&self) -> bool {
-        self.0.commits
+        self.inner().commits
     }
 
     /// Changes a row with this turn's commit, and not at all if the turn fails. The caller has checked
     /// [`commits`](Self::commits): for other turns the change would be lost.
     pub(crate) fn change_row(&self, row: RowChange) {
-        debug_assert!(self.0.commits, "a turn that does not commit cannot change rows");
-        self.0.rows.lock().push(row);
+        debug_assert!(self.inner().commits, "a turn that does not commit cannot change rows");
+        self.inner().rows.lock().push(row);
     }
 
     /// The changes so far, which are then the commit's.
     pub(crate) fn take_rows(&self) -> Vec<RowChange> {
-        std::mem::take(&mut self.0.rows.lock())
+        std::mem::take(&mut self.inner().rows.lock())
     }
 
     pub(crate) fn shard(&self) -> &Arc<OwnedShard> {
-        &self.0.shard
+        self.inner().activation.shard()
     }
 
-    pub(crate) fn transport(&self) -> &SharedTransport {
-        &self.0.transport
+    pub(crate) fn engine(&self) -> &Arc<Core> {
+        self.inner().activation.engine()
     }
 
-    /// The context of the next call that this turn makes.
-    pub(crate) fn next_call(&self) -> CallContext {
-        let ordinal = self.0.calls_made.fetch_add(1, Ordering::Relaxed);
-        let frame =
-            Frame { actor: self.0.actor.clone(), call_id: self.0.call.id, exclusive: self.0.exclusive };
+    /// The place of the next call that this turn makes among its calls.
+    pub(crate) fn next_ordinal(&self) -> u64 {
+        self.inner().calls_made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The context of the call with this place.
+    pub(crate) fn context_of_call(&self, ordinal: u64) -> CallContext {
+        let Inner { call, exclusive, .. } = self.inner();
+        let frame = Frame { actor: self.actor_id().clone(), call_id: call.id, exclusive: *exclusive };
         CallContext {
-            id: self.0.call.id.child(ordinal),
-            deadline: self.0.call.deadline,
-            chain: self.0.call.chain.push(frame),
+            id: call.id.child(ordinal),
+            deadline: call.deadline,
+            chain: call.chain.push(frame),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod reference;
 pub mod retry;
 pub mod rows;
 pub mod shard;
+pub mod stripes;
 pub mod transport;
 
 pub use actor::{Access, Actor, ActorOptions, Durability, Method};

@@ -3,46 +3,66 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
+use tokio::time::Instant;
 
 use crate::actor::{Actor, Method};
 use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
-use crate::engine::Local;
+use crate::engine::{Begun, Core, Local};
+use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType, CallId, IdentityError};
+use crate::stripes::Handle;
 use crate::transport::SharedTransport;
 
 /// Who makes the calls of a reference.
 #[derive(Clone)]
 pub enum Origin {
     /// A program: the runtime or a client.
-    Program(SharedTransport),
+    Program(Handle<SharedTransport>),
     /// A turn of an actor.
     Turn(Cx),
 }
 
 impl Origin {
-    fn transport(&self) -> &SharedTransport {
+    /// A program that calls through this transport.
+    pub fn program(transport: SharedTransport) -> Self {
+        Self::Program(Handle::new(transport))
+    }
+
+    /// The engine of this process, if there is one.
+    fn engine(&self) -> Option<&Arc<Core>> {
         match self {
-            Self::Program(transport) => transport,
-            Self::Turn(cx) => cx.transport(),
+            Self::Program(transport) => transport.engine().map(|engine| &***engine),
+            Self::Turn(cx) => Some(cx.engine()),
         }
     }
 
-    fn next_call(&self) -> CallContext {
+    fn turn(&self) -> Option<&Cx> {
         match self {
-            Self::Turn(cx) => cx.next_call(),
-            Self::Program(transport) => CallContext {
-                id: CallId(transport.env().random()),
-                deadline: transport.env().now() + DEFAULT_DEADLINE,
-                chain: Chain::default(),
-            },
+            Self::Program(_) => None,
+            Self::Turn(cx) => Some(cx),
+        }
+    }
+
+    fn env(&self) -> &SharedEnv {
+        match self {
+            Self::Program(transport) => transport.env(),
+            Self::Turn(cx) => cx.engine().env(),
+        }
+    }
+
+    fn transport(&self) -> Option<SharedTransport> {
+        match self {
+            Self::Program(transport) => Some((**transport).clone()),
+            Self::Turn(cx) => cx.engine().transport(),
         }
     }
 }
@@ -70,16 +90,14 @@ impl<A: Actor> ActorRef<A> {
 
     /// A call of the method `M`; it starts when it is awaited.
     pub fn call<M: Method<Actor = A>>(&self, arguments: M::Arguments) -> Call<M> {
-        Call(State::Prepared(Prepared {
-            turn: match &self.origin {
-                Origin::Turn(cx) => Some(cx.clone()),
-                Origin::Program(_) => None,
-            },
-            transport: self.origin.transport().clone(),
+        let head = Head {
+            ordinal: self.origin.turn().map_or(0, Cx::next_ordinal),
+            origin: self.origin.clone(),
             target: self.target.clone(),
-            context: self.origin.next_call(),
-            arguments,
-        }))
+            id: None,
+            deadline: None,
+        };
+        Call(State::Prepared(Prepared { head, arguments }))
     }
 }
 
@@ -89,17 +107,28 @@ pub struct Call<M: Method>(State<M>);
 
 enum State<M: Method> {
     Prepared(Prepared<M>),
-    Running(BoxFuture<'static, Result<M::Reply, CallError<M::Error>>>),
+    Running(BoxFuture<'static, Outcome<M>>),
     Done,
 }
 
+type Outcome<M> = Result<<M as Method>::Reply, CallError<<M as Method>::Error>>;
+
 struct Prepared<M: Method> {
-    /// The turn that makes the call, if one does.
-    turn: Option<Cx>,
-    transport: SharedTransport,
-    target: Result<ActorId, IdentityError>,
-    context: CallContext,
+    head: Head,
     arguments: M::Arguments,
+}
+
+/// All of a call but its arguments.
+struct Head {
+    origin: Origin,
+    /// The place among the calls of the turn that makes it. It is given when the call is made, not when it is polled, so
+    /// that a repeated turn gives the same calls the same ids.
+    ordinal: u64,
+    target: Result<ActorId, IdentityError>,
+    /// If the caller chose one.
+    id: Option<CallId>,
+    /// If the caller chose one.
+    deadline: Option<Instant>,
 }
 
 // The pieces are only moved, never pinned in place: the running future has a box of its own.
@@ -109,10 +138,10 @@ impl<M: Method> Call<M> {
     /// Waits at most this long; inside a turn never longer than the turn's own caller waits.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let State::Prepared(call) = &mut self.0 {
-            let deadline = call.transport.env().now() + timeout;
-            let inside_a_turn = call.context.chain.frames().next().is_some();
-            call.context.deadline =
-                if inside_a_turn { deadline.min(call.context.deadline) } else { deadline };
+            let head = &mut call.head;
+            let deadline = head.origin.env().now() + timeout;
+            let turn_ends = head.origin.turn().map(Cx::deadline);
+            head.deadline = Some(turn_ends.map_or(deadline, |ends| deadline.min(ends)));
         }
         self
     }
@@ -120,7 +149,7 @@ impl<M: Method> Call<M> {
     /// Gives the call this id: whoever calls again with it gets the stored reply, and the call is applied once.
     pub fn call_id(mut self, id: CallId) -> Self {
         if let State::Prepared(call) = &mut self.0 {
-            call.context.id = id;
+            call.head.id = Some(id);
         }
         self
     }
@@ -130,20 +159,24 @@ impl<M: Method> Call<M> {
     /// The call in its encoded form instead of starting it: for those who store it or send it in another way.
     pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
         let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
-        let target = call.target.map_err(|e| CallError::Invalid(e.to_string()))?;
+        let context = call.head.context();
+        let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(&call.arguments)?;
-        Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context: call.context })
+        Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context })
     }
 }
 
 impl<M: Method> Future for Call<M> {
-    type Output = Result<M::Reply, CallError<M::Error>>;
+    type Output = Outcome<M>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         if matches!(self.0, State::Prepared(_))
             && let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done)
         {
-            self.0 = State::Running(Box::pin(call.run()));
+            match call.begin(task) {
+                Ok(outcome) => return Poll::Ready(outcome),
+                Err(running) => self.0 = State::Running(running),
+            }
         }
         let State::Running(running) = &mut self.0 else { panic!("a call was polled after its reply") };
         let poll = running.as_mut().poll(task);
@@ -154,20 +187,55 @@ impl<M: Method> Future for Call<M> {
     }
 }
 
+impl Head {
+    /// What travels with the call.
+    fn context(&self) -> CallContext {
+        let mut context = match &self.origin {
+            Origin::Turn(cx) => cx.context_of_call(self.ordinal),
+            Origin::Program(transport) => CallContext {
+                id: self.id.unwrap_or_else(|| CallId(transport.env().random())),
+                deadline: self.deadline.unwrap_or_else(|| transport.env().now() + DEFAULT_DEADLINE),
+                chain: Chain::default(),
+            },
+        };
+        context.id = self.id.unwrap_or(context.id);
+        context.deadline = self.deadline.unwrap_or(context.deadline);
+        context
+    }
+}
+
 impl<M: Method> Prepared<M> {
-    async fn run(self) -> Result<M::Reply, CallError<M::Error>> {
-        let Self { turn, transport, target, context, arguments } = self;
+    /// The outcome if the turn could run at once, otherwise what is to be polled for it.
+    fn begin(self, task: &mut Context<'_>) -> Result<Outcome<M>, BoxFuture<'static, Outcome<M>>> {
+        let Self { head, arguments } = self;
+        let (Some(engine), Ok(target)) = (head.origin.engine(), &head.target) else {
+            return Err(Box::pin(Self { head, arguments }.run()));
+        };
+        match engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task) {
+            Begun::Done(outcome) => Ok(outcome),
+            Begun::Suspended(end) => Err(end),
+            Begun::NotNow(arguments) => Err(Box::pin(Self { head, arguments }.run())),
+        }
+    }
+
+    async fn run(self) -> Outcome<M> {
+        let Self { head, arguments } = self;
+        let context = head.context();
+        let Head { origin, target, .. } = head;
         let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;
-        if let Some(turn) = turn {
+        if let Some(turn) = origin.turn() {
             turn.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
         }
-        let (context, arguments, begun) = match transport.engine() {
+        let (context, arguments, begun) = match origin.engine() {
             Some(engine) => match engine.call_local::<M>(&target, context, arguments).await {
                 Local::Done(outcome) => return outcome,
                 Local::Elsewhere(context, arguments) => (context, encode::<M>(&arguments)?, false),
                 Local::Moved(context, arguments) => (context, arguments, true),
             },
             None => (context, encode::<M>(&arguments)?, false),
+        };
+        let Some(transport) = origin.transport() else {
+            return Err(CallError::Unavailable("the node is stopping; repeat the call with the same id".into()));
         };
         let call = WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context };
         let reply = transport.call(call).await.map_err(|error| match error {

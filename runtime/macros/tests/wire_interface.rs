@@ -143,7 +143,7 @@ impl Transport for Wire {
 
 fn counter_behind(answer: CallResult) -> (Arc<Wire>, CounterRef) {
     let wire = Arc::new(Wire { env: Arc::new(SystemEnv), answer, calls: Mutex::default() });
-    let reference = ActorRef::new(Origin::Program(wire.clone()), "page-1").into();
+    let reference = ActorRef::new(Origin::program(wire.clone()), "page-1").into();
     (wire, reference)
 }
 

@@ -19,10 +19,10 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Core;
 use super::types::Dispatch;
 use super::window::CallWindow;
-use crate::actor::Actor;
-use crate::env::SharedEnv;
+use crate::actor::{Actor, Durability};
 use crate::identity::{ActorId, Seq};
 use crate::shard::OwnedShard;
 
@@ -30,8 +30,10 @@ use crate::shard::OwnedShard;
 pub struct Loaded<A> {
     /// The user's struct.
     pub(crate) state: A,
-    /// The last good state, encoded: what a failed turn goes back to, and what a new state is compared with.
+    /// The last good state, encoded: what a new state is compared with, and what a failed turn goes back to.
     pub(crate) saved: Bytes,
+    /// The same for volatile types, encoded before each exclusive turn, always into this memory.
+    pub(crate) before: Vec<u8>,
     /// The newest record whose effect this state shows. Output waits for it.
     pub(crate) saw: Seq,
     /// The calls that were applied lately.
@@ -43,6 +45,7 @@ pub(crate) struct Activation<A: Actor> {
     id: ActorId,
     shard: Arc<OwnedShard>,
     table: Arc<dyn Dispatch>,
+    engine: Arc<Core>,
     activated_unix_ms: u64,
     cell: Mutex<Cell<A>>,
 }
@@ -52,7 +55,10 @@ struct Cell<A: Actor> {
     loaded: Option<Arc<Loaded<A>>>,
     turns: Turns,
     waiting: VecDeque<Waiter<A>>,
-    last_turn: Instant,
+    /// When the last look for idle activations found that there had been a turn.
+    last_used: Instant,
+    /// There has been a turn since.
+    used: bool,
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
     /// before the actor is loaded again.
     lost: Seq,
@@ -93,60 +99,68 @@ impl<A: Actor> Activation<A> {
         id: ActorId,
         shard: Arc<OwnedShard>,
         table: Arc<dyn Dispatch>,
-        env: &SharedEnv,
+        engine: Arc<Core>,
     ) -> Self {
         table.counters().activated();
         let cell = Cell {
             loaded: None,
             turns: Turns::None,
             waiting: VecDeque::new(),
-            last_turn: env.now(),
+            last_used: engine.env().now(),
+            used: true,
             lost: Seq(0),
         };
-        Self { id, shard, table, activated_unix_ms: env.unix_ms(), cell: Mutex::new(cell) }
+        let activated_unix_ms = engine.env().unix_ms();
+        Self { id, shard, table, engine, activated_unix_ms, cell: Mutex::new(cell) }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<dyn Dispatch> {
+        &self.table
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Core> {
+        &self.engine
+    }
+
+    /// A turn, if nobody else has one or waits for one.
+    pub(crate) fn enter_now(self: Arc<Self>, entry: Entry) -> Option<TurnGuard<A>> {
+        let mut cell = self.cell.lock();
+        if !may_enter(&cell, entry) {
+            return None;
+        }
+        let (exclusive, loaded) = take_turn(&mut cell, entry.exclusive);
+        drop(cell);
+        Some(TurnGuard::new(self, exclusive, loaded))
     }
 
     /// Waits for a turn. The first turn of all is exclusive, whatever was asked for, so that it can load the state.
     pub(crate) async fn enter(self: &Arc<Self>, entry: Entry) -> Result<TurnGuard<A>, EnterError> {
         let granted = {
             let mut cell = self.cell.lock();
-            match self.try_enter(&mut cell, entry) {
-                Some(guard) => return Ok(guard),
-                None if cell.turns == Turns::Gone => return Err(EnterError::Gone),
-                None if cell.waiting.len() >= A::OPTIONS.mailbox => return Err(EnterError::Overloaded),
-                None => {
-                    let (grant, granted) = oneshot::channel();
-                    cell.waiting.push_back(Waiter { exclusive: entry.exclusive, grant });
-                    granted
-                }
+            if may_enter(&cell, entry) {
+                return Ok(self.grant(&mut cell, entry.exclusive));
             }
+            if cell.turns == Turns::Gone {
+                return Err(EnterError::Gone);
+            }
+            if cell.waiting.len() >= A::OPTIONS.mailbox {
+                return Err(EnterError::Overloaded);
+            }
+            let (grant, granted) = oneshot::channel();
+            cell.waiting.push_back(Waiter { exclusive: entry.exclusive, grant });
+            granted
         };
         granted.await.map_err(|_| EnterError::Gone)
     }
 
-    fn try_enter(self: &Arc<Self>, cell: &mut Cell<A>, entry: Entry) -> Option<TurnGuard<A>> {
-        let in_order = cell.waiting.is_empty() || entry.reenter;
-        match cell.turns {
-            Turns::None if in_order => Some(self.grant(cell, entry.exclusive)),
-            Turns::Concurrent(_) if in_order && !entry.exclusive => Some(self.grant(cell, false)),
-            _ => None,
-        }
-    }
-
     /// Gives the turn out. The caller has checked that it may.
     fn grant(self: &Arc<Self>, cell: &mut Cell<A>, exclusive: bool) -> TurnGuard<A> {
-        let exclusive = exclusive || cell.loaded.is_none();
-        let (turns, loaded) = match (exclusive, cell.turns) {
-            (true, _) => (Turns::Exclusive, cell.loaded.take()),
-            (false, Turns::Concurrent(n)) => (Turns::Concurrent(n + 1), cell.loaded.clone()),
-            (false, _) => (Turns::Concurrent(1), cell.loaded.clone()),
-        };
-        cell.turns = turns;
-        TurnGuard { activation: self.clone(), loaded, exclusive, changing: false }
+        let (exclusive, loaded) = take_turn(cell, exclusive);
+        TurnGuard::new(self.clone(), exclusive, loaded)
     }
 
     /// Takes a finished turn back and grants what may run now.
-    fn leave(self: &Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>, now: Instant) {
+    fn leave(self: &Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) {
         let mut grants = Vec::new();
         {
             let mut cell = self.cell.lock();
@@ -161,7 +175,7 @@ impl<A: Actor> Activation<A> {
                 _ => return,
             }
             // Given back under the lock: an exclusive turn granted next must find itself the only holder.
-            cell.last_turn = now;
+            cell.used = true;
             while let Some(first) = cell.waiting.front() {
                 let may_run = match cell.turns {
                     Turns::None => true,
@@ -189,15 +203,55 @@ impl<A: Actor> Activation<A> {
     }
 }
 
-/// A turn that may run. Dropping it ends the turn; if the state was being changed, it is rolled back first.
+fn may_enter<A: Actor>(cell: &Cell<A>, entry: Entry) -> bool {
+    let in_order = cell.waiting.is_empty() || entry.reenter;
+    match cell.turns {
+        Turns::None => in_order,
+        Turns::Concurrent(_) => in_order && !entry.exclusive,
+        Turns::Exclusive | Turns::Gone => false,
+    }
+}
+
+/// Marks the turn as given out; whether it is exclusive, and the state for it.
+fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<Arc<Loaded<A>>>) {
+    let exclusive = exclusive || cell.loaded.is_none();
+    let (turns, loaded) = match (exclusive, cell.turns) {
+        (true, _) => (Turns::Exclusive, cell.loaded.take()),
+        (false, Turns::Concurrent(n)) => (Turns::Concurrent(n + 1), cell.loaded.clone()),
+        (false, _) => (Turns::Concurrent(1), cell.loaded.clone()),
+    };
+    cell.turns = turns;
+    (exclusive, loaded)
+}
+
+/// A turn that may run. Dropping it ends the turn; if the state was being changed, it is rolled back first. A drain waits
+/// for it.
 pub(crate) struct TurnGuard<A: Actor> {
     activation: Arc<Activation<A>>,
     loaded: Option<Arc<Loaded<A>>>,
     exclusive: bool,
     changing: bool,
+    /// The actor has been given back: what remains of the turn is its output.
+    left: bool,
+    entered: usize,
 }
 
 impl<A: Actor> TurnGuard<A> {
+    fn new(activation: Arc<Activation<A>>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) -> Self {
+        let entered = activation.engine.turns.enter();
+        Self { activation, loaded, exclusive, changing: false, left: false, entered }
+    }
+
+    pub(crate) fn activation(&self) -> &Arc<Activation<A>> {
+        &self.activation
+    }
+
+    /// The newest record whose effect the turn has seen.
+    pub(crate) fn saw(&self) -> Seq {
+        self.loaded.as_ref().map_or(Seq(0), |loaded| loaded.saw)
+    }
+
+
     /// What the turn works on; `None` if the state must be loaded first.
     pub(crate) fn loaded(&mut self) -> Option<&mut Arc<Loaded<A>>> {
         self.loaded.as_mut()
@@ -233,8 +287,12 @@ impl<A: Actor> TurnGuard<A> {
     }
 }
 
-impl<A: Actor> Drop for TurnGuard<A> {
-    fn drop(&mut self) {
+impl<A: Actor> TurnGuard<A> {
+    /// Gives the actor back to whoever waits for it.
+    pub(crate) fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         let mut loaded = self.loaded.take();
         if self.changing
             && let Some(changed) = loaded.take()
@@ -245,12 +303,18 @@ impl<A: Actor> Drop for TurnGuard<A> {
                 self.activation.cell.lock().lost = saw;
             }
         }
-        let now = Instant::now();
         if !self.exclusive {
             // The cell keeps its own reference; this one must be gone before a writer is let in.
             drop(loaded.take());
         }
-        self.activation.leave(self.exclusive, loaded, now);
+        self.activation.leave(self.exclusive, loaded);
+    }
+}
+
+impl<A: Actor> Drop for TurnGuard<A> {
+    fn drop(&mut self) {
+        self.leave();
+        self.activation.engine.turns.leave(self.entered);
     }
 }
 
@@ -260,7 +324,8 @@ fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>) -> Option<Arc<Loaded<A>>> {
         return Some(loaded);
     }
     let inner = Arc::get_mut(&mut loaded)?;
-    inner.state = rmp_serde::from_slice(&inner.saved).ok()?;
+    let good = if A::OPTIONS.durability == Durability::Volatile { &inner.before } else { &inner.saved[..] };
+    inner.state = rmp_serde::from_slice(good).ok()?;
     Some(loaded)
 }
 
@@ -268,6 +333,7 @@ fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>) -> Option<Arc<Loaded<A>>> {
 pub(crate) trait AnyActivation: Any + Send + Sync {
     fn id(&self) -> &ActorId;
     fn shard(&self) -> &Arc<OwnedShard>;
+    fn engine(&self) -> &Arc<Core>;
     fn activated_unix_ms(&self) -> u64;
     /// Calls that wait for a turn.
     fn waiting(&self) -> usize;
@@ -288,6 +354,10 @@ impl<A: Actor> AnyActivation for Activation<A> {
         &self.shard
     }
 
+    fn engine(&self) -> &Arc<Core> {
+        &self.engine
+    }
+
     fn activated_unix_ms(&self) -> u64 {
         self.activated_unix_ms
     }
@@ -298,7 +368,10 @@ impl<A: Actor> AnyActivation for Activation<A> {
 
     fn deactivate_if_idle(&self, now: Instant) -> bool {
         let mut cell = self.cell.lock();
-        let idle = now.saturating_duration_since(cell.last_turn) >= A::OPTIONS.idle_timeout;
+        if std::mem::replace(&mut cell.used, false) {
+            cell.last_used = now;
+        }
+        let idle = now.saturating_duration_since(cell.last_used) >= A::OPTIONS.idle_timeout;
         if cell.turns != Turns::None || !idle {
             return false;
         }

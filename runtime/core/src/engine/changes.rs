@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use super::activation::AnyActivation;
 use super::clock::{HybridClock, Stamp};
 use super::listing::describe;
-use super::{Engine, Placement};
+use super::{Core, Placement};
 
 /// How many changes are remembered.
 pub const CHANGES_MAX: usize = 65_536;
@@ -140,7 +140,7 @@ impl Records {
     }
 }
 
-impl Engine {
+impl Core {
     /// A stamp to follow the placements from: to be taken before the first look at them. It is greater than `told`, a
     /// stamp that the caller has from elsewhere (0: none). From here on changes are recorded for at least ten minutes.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Engine;
+use super::Core;
 use crate::identity::Seq;
 use crate::rows::{RowChange, RowFollower, Space};
 use crate::shard::OwnedShard;
@@ -10,7 +10,7 @@ use crate::shard::OwnedShard;
 /// The followers, each of one space.
 pub(super) type Followers = Vec<(Space, Arc<dyn RowFollower>)>;
 
-impl Engine {
+impl Core {
     pub(super) fn tell_opened(&self, shard: &Arc<OwnedShard>) {
         for (_, follower) in &self.followers {
             follower.opened(shard);

@@ -30,6 +30,14 @@ const SAMPLE: u32 = 16;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// How many turns this thread has begun.
+    static BEGUN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The pace, if the turn that now begins is one of those that are measured.
+pub(crate) fn sample(pace: &Arc<Pace>) -> Option<Arc<Pace>> {
+    BEGUN.set(BEGUN.get().wrapping_add(1));
+    BEGUN.get().is_multiple_of(SAMPLE).then(|| pace.clone())
 }
 
 /// Why there is no result.
@@ -44,17 +52,12 @@ pub(crate) enum Interrupted {
 /// How long the turns of a method run before they suspend or end: a moving average over the measured ones.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    turns: AtomicU32,
     average_ns: AtomicU32,
 }
 
 impl Pace {
     fn is_long(&self) -> bool {
         u128::from(self.average_ns.load(Ordering::Relaxed)) > LONG.as_nanos()
-    }
-
-    fn is_sample(&self) -> bool {
-        self.turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(SAMPLE)
     }
 
     /// An eighth of the new value and seven of the old one: a single slow turn does not decide.
@@ -65,30 +68,56 @@ impl Pace {
     }
 }
 
-/// Runs a turn to its end or to its deadline. Dropping the returned future drops the turn at its next suspension.
+/// A turn as it is run: in a box, since it may have to move to a task of its own after its first poll.
+pub(crate) struct Turn<T> {
+    turn: Pin<Box<dyn Future<Output = T> + Send>>,
+    measure: Option<Arc<Pace>>,
+}
+
+impl<T: Send + 'static> Turn<T> {
+    /// A turn that is measured if [`sample`] said so.
+    pub(crate) fn new(measure: Option<Arc<Pace>>, turn: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { turn: Box::pin(turn), measure }
+    }
+
+    /// The turn's first poll, in place. Only if [`may_run_here`] allows it.
+    pub(crate) fn poll_here(&mut self, task: &mut Context<'_>) -> Poll<T> {
+        let _nested = Nested::enter();
+        Pin::new(self).poll(task)
+    }
+
+    /// Runs the turn to its end or to its deadline on a task of its own. Dropping the returned future drops the turn at
+    /// its next suspension.
+    pub(crate) fn hand_over(
+        self,
+        env: &SharedEnv,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<T, Interrupted>> + Send + use<T> {
+        hand_over(env.clone(), deadline, self)
+    }
+}
+
+/// Whether a turn with this pace may run on its caller's task.
+pub(crate) fn may_run_here(pace: &Pace) -> bool {
+    DEPTH.get() < MAX_DEPTH && !pace.is_long()
+}
+
+/// Runs a turn to its end or to its deadline, in place while it can. Dropping the returned future drops the turn at its
+/// next suspension.
 pub(crate) async fn run<T: Send + 'static>(
     env: &SharedEnv,
     pace: &Arc<Pace>,
     deadline: Instant,
     turn: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Interrupted> {
-    let mut turn = Turn { turn: Box::pin(turn), measure: pace.is_sample().then(|| pace.clone()) };
-    if DEPTH.get() < MAX_DEPTH && !pace.is_long() {
-        let first = poll_fn(|task| {
-            let _nested = Nested::enter();
-            Poll::Ready(Pin::new(&mut turn).poll(task))
-        });
+    let mut turn = Turn::new(sample(pace), turn);
+    if may_run_here(pace) {
+        let first = poll_fn(|task| Poll::Ready(turn.poll_here(task)));
         if let Poll::Ready(result) = first.await {
             return Ok(result);
         }
     }
-    hand_over(env, deadline, turn).await
-}
-
-/// A turn whose first poll may be measured, wherever that happens.
-struct Turn<T> {
-    turn: Pin<Box<dyn Future<Output = T> + Send>>,
-    measure: Option<Arc<Pace>>,
+    turn.hand_over(env, deadline).await
 }
 
 impl<T> Future for Turn<T> {
@@ -104,7 +133,7 @@ impl<T> Future for Turn<T> {
 }
 
 async fn hand_over<T: Send + 'static>(
-    env: &SharedEnv,
+    env: SharedEnv,
     deadline: Instant,
     turn: Turn<T>,
 ) -> Result<T, Interrupted> {

@@ -1,6 +1,6 @@
 //! What the engine tells about itself: activations, types, counts.
 
-use super::Engine;
+use super::Core;
 use super::activation::AnyActivation;
 use crate::actor::Durability;
 use crate::identity::{ActorId, Epoch, Shard};
@@ -66,7 +66,7 @@ pub struct EngineStats {
     pub running: u64,
 }
 
-impl Engine {
+impl Core {
     /// The types that this engine serves, by name.
     pub fn types(&self) -> Vec<TypeInfo> {
         self.types.values().map(|table| table.info()).collect()
@@ -76,7 +76,7 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         let mut stats = EngineStats {
             serving: self.owned.iter().filter(|slot| slot.load().is_some()).count() as u64,
-            running: self.running.load(std::sync::atomic::Ordering::Relaxed) as u64,
+            running: self.turns.running() as u64,
             ..EngineStats::default()
         };
         for info in self.types() {
@@ -89,8 +89,7 @@ impl Engine {
 
     /// True when the engine takes no calls from outside any more and serves no shard.
     pub fn is_drained(&self) -> bool {
-        let draining = self.draining.load(std::sync::atomic::Ordering::SeqCst);
-        draining && self.owned.iter().all(|slot| slot.load().is_none())
+        self.turns.is_draining() && self.owned.iter().all(|slot| slot.load().is_none())
     }
 
     /// One activation, if the actor is in memory here.

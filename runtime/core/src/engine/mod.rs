@@ -3,6 +3,7 @@
 //! - [`directory`](self): one concurrent map from identity to activation (this file).
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
+//! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `types`: the table of actor types and their methods by name.
@@ -10,8 +11,10 @@
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
 mod activation;
+mod begin;
 mod changes;
 mod clock;
+mod drain;
 mod followers;
 mod inline;
 mod listing;
@@ -22,16 +25,17 @@ mod window;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use foldhash::quality::FixedState;
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
 
 pub use activation::Loaded;
+pub(crate) use activation::AnyActivation;
+pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
@@ -48,14 +52,34 @@ use crate::identity::{ActorId, Shard, ShardCount};
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
 use crate::transport::{SharedTransport, Transport};
-use activation::{Activation, AnyActivation};
+use activation::Activation;
 use changes::ChangeLog;
+use drain::Turnstile;
 use followers::Followers;
 use snapshot::Snapshots;
 use types::{Dispatch, TypeTable};
 
-/// The turn engine of one node.
-pub struct Engine {
+/// The turn engine of one node. Whoever holds it keeps the activations in memory.
+///
+/// What it does stands in [`Core`], which activations and turns hold too: they find the directory without a detour.
+/// Activations are in the directory, so they would hold each other for ever; the end of the engine empties it.
+pub struct Engine(Arc<Core>);
+
+impl Deref for Engine {
+    type Target = Arc<Core>;
+    fn deref(&self) -> &Arc<Core> {
+        &self.0
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.0.directory.pin().clear();
+    }
+}
+
+/// The engine, for those who live in it; see [`Engine`].
+pub struct Core {
     env: SharedEnv,
     shards: ShardCount,
     /// By wire name, in a fixed order.
@@ -71,9 +95,7 @@ pub struct Engine {
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
-    draining: AtomicBool,
-    running: AtomicUsize,
-    idle: Notify,
+    turns: Turnstile,
 }
 
 /// What becomes of an encoded call.
@@ -131,7 +153,7 @@ impl EngineBuilder {
     /// The engine. It serves no shard yet.
     pub fn build(self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
-        let engine = Arc::new(Engine {
+        let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
@@ -142,12 +164,10 @@ impl EngineBuilder {
             types: self.types,
             typed: self.typed,
             transport: OnceLock::new(),
-            draining: AtomicBool::new(false),
-            running: AtomicUsize::new(0),
-            idle: Notify::new(),
+            turns: Turnstile::default(),
         });
-        engine.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&engine))));
-        engine
+        core.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&core))));
+        Arc::new(Engine(core))
     }
 }
 
@@ -162,7 +182,9 @@ impl Engine {
             followers: Followers::new(),
         }
     }
+}
 
+impl Core {
     /// Sets what turns call other actors through. To be called once, before the first call.
     pub fn set_transport(&self, transport: Weak<dyn Transport>) {
         // A second call would be a mistake of the node, and the first transport is as good as the second.
@@ -242,32 +264,29 @@ impl Engine {
     /// Takes no further calls from outside, waits until the turns that run have ended and their commits are durable,
     /// at most `timeout`. Returns how many turns were still running then.
     pub async fn drain(&self, timeout: Duration) -> usize {
-        self.draining.store(true, Ordering::SeqCst);
-        let finished = async {
-            loop {
-                // Registered before the check, so that the last turn's notice cannot fall in between.
-                let notice = self.idle.notified();
-                if self.running.load(Ordering::SeqCst) == 0 {
-                    break;
-                }
-                notice.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, finished).await;
-        self.running.load(Ordering::SeqCst)
+        self.turns.drain(timeout).await
+    }
+
+    /// The activation of an actor, if it is in memory here.
+    fn find<A: Actor>(&self, target: &ActorId) -> Option<Arc<Activation<A>>> {
+        let found = self.directory.pin().get(target)?.clone();
+        found.into_any().downcast().ok()
     }
 
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
     /// that was overtaken must not put its activation in the place of the one that serves.
-    fn activation<A: Actor>(&self, target: &ActorId, shard: &Arc<OwnedShard>) -> Option<Arc<Activation<A>>> {
+    fn activation<A: Actor>(
+        self: &Arc<Self>,
+        target: &ActorId,
+        shard: &Arc<OwnedShard>,
+    ) -> Option<Arc<Activation<A>>> {
         loop {
             let directory = self.directory.pin();
             let found = match directory.get(target) {
                 Some(found) => found.clone(),
                 None => {
                     let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
-                    let make =
-                        || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), &self.env);
+                    let make = || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
                     match directory.try_insert_with(target.clone(), || Arc::new(make())) {
                         Ok(made) => {
                             self.record_change(&**made);
@@ -310,7 +329,8 @@ impl Engine {
         CallError::NotFound(format!("no actor type {name:?}; this node serves {}", known.join(", ")))
     }
 
-    fn transport(&self) -> Option<SharedTransport> {
+    /// What turns call other nodes through; `None` while the node stops.
+    pub(crate) fn transport(&self) -> Option<SharedTransport> {
         self.transport.get()?.upgrade()
     }
 
@@ -334,7 +354,7 @@ impl Engine {
     }
 }
 
-async fn deactivate_idle(engine: Weak<Engine>) {
+async fn deactivate_idle(engine: Weak<Core>) {
     loop {
         let Some(period) = engine.upgrade().map(|engine| engine.idle_check_period()) else { return };
         tokio::time::sleep(period).await;

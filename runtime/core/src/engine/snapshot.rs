@@ -34,7 +34,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::listing::describe;
-use super::{Engine, Placement, Stamp};
+use super::{Core, Placement, Stamp};
 use crate::identity::{ActorId, ActorType};
 
 /// How long a snapshot is kept that no page is made from: pages of one listing follow each other sooner.
@@ -99,7 +99,7 @@ impl Snapshot {
     }
 }
 
-impl Engine {
+impl Core {
     /// The activations behind `after` in the order of type and key, at most `limit`, optionally of one type.
     ///
     /// `since` says what must be on the page: each actor that has been in memory from that stamp on. `None` is the

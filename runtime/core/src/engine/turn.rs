@@ -12,7 +12,7 @@
 use std::any::{Any, TypeId};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,44 +20,45 @@ use smol_str::SmolStr;
 use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::activation::{EnterError, Entry, Loaded, TurnGuard};
+use super::activation::{AnyActivation, EnterError, Entry, Loaded, TurnGuard};
 use super::inline::{self, Interrupted};
 use super::window::{Applied, CallWindow};
-use super::{Engine, Local};
+use super::{Core, Local};
 use crate::actor::{Access, Actor, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
-use crate::cx::{Cx, Stage};
+use crate::cx::Cx;
 use crate::error::CallError;
 use crate::identity::{ActorId, Seq};
 use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
-use crate::shard::{AppendError, OwnedShard};
+use crate::shard::{AppendError, Closed, OwnedShard};
 
 /// The largest state of an actor, encoded: larger state belongs in several actors.
 pub const MAX_STATE_BYTES: usize = 16 << 20;
 
 /// What a turn answered.
-enum Answer<M: Method> {
+pub(super) enum Answer<M: Method> {
     Fresh(M::Reply),
     /// The reply of the first call with this id.
     Stored(Payload),
 }
 
 /// What a call's deduplication record is made from.
-struct CallForm {
+#[derive(Default)]
+pub(super) struct CallForm {
     arguments_hash: u64,
     reply_type: ContentType,
 }
 
 /// True if turns of this method may write a record.
-fn commits<M: Method>() -> bool {
+pub(super) fn commits<M: Method>() -> bool {
     M::Access::EXCLUSIVE && M::Actor::OPTIONS.durability == Durability::Durable
 }
 
 /// A call made in this process.
 pub(super) async fn call_typed<M: Method>(
-    engine: &Arc<Engine>,
+    engine: &Arc<Core>,
     shard: Arc<OwnedShard>,
     target: &ActorId,
     context: CallContext,
@@ -84,7 +85,7 @@ pub(super) async fn call_typed<M: Method>(
 
 /// A call that came over the wire, or by name.
 pub(super) async fn call_encoded<M: Method>(
-    engine: Arc<Engine>,
+    engine: Arc<Core>,
     shard: Arc<OwnedShard>,
     call: Call,
 ) -> CallResult {
@@ -114,7 +115,7 @@ pub(super) async fn call_encoded<M: Method>(
 }
 
 async fn run<M: Method>(
-    engine: &Arc<Engine>,
+    engine: &Arc<Core>,
     shard: Arc<OwnedShard>,
     target: ActorId,
     context: CallContext,
@@ -125,65 +126,102 @@ async fn run<M: Method>(
     if !path.is_empty() {
         return Err(CallError::Deadlock { path });
     }
-    // The turns that a draining node still runs may need each other; only new work is turned away.
-    if engine.draining.load(Ordering::Relaxed) && context.chain.frames().next().is_none() {
-        return Err(CallError::Unavailable("the node is draining; repeat the call with the same id".into()));
-    }
-    let Some(transport) = engine.transport() else {
-        return Err(CallError::Unavailable("the node is stopping; repeat the call with the same id".into()));
-    };
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
-    let deadline = context.deadline;
-    let cx = Cx::new(target, context, M::Access::EXCLUSIVE, commits::<M>(), transport, shard.clone());
-    let running = Running::new(engine.clone());
-    // Costs next to nothing while nobody collects spans of this target.
-    let span =
-        tracing::info_span!(target: "greenroom::turn", "turn", actor = %cx.actor_id(), method = M::NAME);
-    let turn = turn::<M>(running, shard, cx.clone(), arguments, form).instrument(span);
-    let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
-        Ok(outcome) => outcome,
-        Err(Interrupted::Stopping) => Err(CallError::Unavailable("the node is stopping".into())),
-        Err(Interrupted::Deadline) => Err(CallError::Timeout {
-            committed: match cx.stage() {
-                Stage::Running => Some(false),
-                Stage::Appended => None,
-            },
-        }),
+    let (deadline, progress) = (context.deadline, Progress::of::<M>());
+    let turn = {
+        let (engine, progress, span) = (engine.clone(), progress.clone(), span::<M>(&target));
+        async move {
+            let guard = match enter::<M>(&engine, &shard, &target, &context).await {
+                Ok(guard) => guard,
+                Err(error) => return engine.answered::<M, _>(Err(error)),
+            };
+            let cx = cx::<M>(&guard, || context);
+            turn::<M>(guard, cx, progress, arguments, form).await
+        }
+        .instrument(span)
     };
-    table.counters().answered(&outcome);
-    outcome
+    match inline::run(&engine.env, table.pace(), deadline, turn).await {
+        Ok(outcome) => outcome,
+        Err(interrupted) => engine.answered::<M, _>(Err(progress.interrupted(interrupted))),
+    }
 }
 
-async fn turn<M: Method>(
-    running: Running,
-    shard: Arc<OwnedShard>,
+/// Costs next to nothing while nobody collects spans of this target.
+pub(super) fn span<M: Method>(target: &ActorId) -> tracing::Span {
+    tracing::info_span!(target: "greenroom::turn", "turn", actor = %target, method = M::NAME)
+}
+
+/// The context of a turn that has its actor.
+pub(super) fn cx<M: Method>(guard: &TurnGuard<M::Actor>, call: impl FnOnce() -> CallContext) -> Cx {
+    if !M::TAKES_CX && !commits::<M>() {
+        return Cx::NONE;
+    }
+    Cx::new::<M>(guard.activation().clone(), call(), commits::<M>(), guard.saw())
+}
+
+/// How far a turn has come, for whoever finds it interrupted. Turns that write nothing never get far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress(Option<Arc<AtomicBool>>);
+
+impl Progress {
+    fn of<M: Method>() -> Self {
+        Self(commits::<M>().then(Arc::default))
+    }
+
+    /// The turn's record has been appended: nobody here can say any more that the turn did not happen.
+    fn set_appended(&self) {
+        if let Some(appended) = &self.0 {
+            appended.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn interrupted<E>(&self, why: Interrupted) -> CallError<E> {
+        let appended = self.0.as_ref().is_some_and(|appended| appended.load(Ordering::Acquire));
+        match why {
+            Interrupted::Stopping => CallError::Unavailable("the node is stopping".into()),
+            Interrupted::Deadline => CallError::Timeout { committed: (!appended).then_some(false) },
+        }
+    }
+}
+
+/// The turn itself, from the moment it has its actor.
+pub(super) async fn turn<M: Method>(
+    mut guard: TurnGuard<M::Actor>,
     cx: Cx,
+    progress: Progress,
     arguments: M::Arguments,
     form: CallForm,
 ) -> Result<Answer<M>, CallError<M::Error>> {
-    let engine = &running.0;
-    let mut guard = enter::<M>(engine, &shard, &cx).await?;
-    let answer = match applied_before::<M>(&mut guard, &cx, &form) {
-        Some(stored) => stored.map(|(seq, reply)| {
-            cx.set_appended(seq);
-            Answer::Stored(reply)
-        }),
-        None => execute::<M>(engine, &mut guard, &shard, &cx, arguments, form).await.map(Answer::Fresh),
+    let (saw, answer) = match applied_before::<M>(&mut guard, &cx, &form) {
+        Some(Ok((seq, reply))) => {
+            progress.set_appended();
+            (seq, Ok(Answer::Stored(reply)))
+        }
+        Some(Err(error)) => (guard.saw(), Err(error)),
+        None => {
+            let reply = execute::<M>(&mut guard, &cx, &progress, arguments, form).await;
+            (guard.saw(), reply.map(Answer::Fresh))
+        }
     };
-    drop(guard);
-    cx.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
+    guard.leave();
+    let activation = guard.activation();
+    let answer = match activation.shard().gate().wait(saw).await {
+        Ok(()) => answer,
+        Err(Closed) => Err(CallError::Unavailable(MOVED_AWAY.into())),
+    };
+    activation.table().counters().answered(&answer);
     answer
 }
 
 /// Waits for the actor, and loads it if it is not in memory.
 async fn enter<M: Method>(
-    engine: &Engine,
+    engine: &Arc<Core>,
     shard: &Arc<OwnedShard>,
-    cx: &Cx,
+    target: &ActorId,
+    context: &CallContext,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
-    let target = cx.actor_id();
-    let reenter = !M::Access::EXCLUSIVE && cx.chain().frames().any(|frame| frame.actor == *target);
+    let reenter = !M::Access::EXCLUSIVE && context.chain.frames().any(|frame| frame.actor == *target);
     let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter };
     let mut guard = loop {
         if shard.gate().committed().is_none() {
@@ -203,26 +241,33 @@ async fn enter<M: Method>(
             }
         }
     };
+    // The turns that a draining node still runs may need each other; only new work is turned away.
+    if engine.turns.is_draining() && context.chain.frames().next().is_none() {
+        return Err(CallError::Unavailable("the node is draining; repeat the call with the same id".into()));
+    }
     if guard.loaded().is_none() {
         let durable = shard.gate().wait(guard.load_after()).await;
         durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
         let loaded = load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?;
         guard.install(loaded, M::Access::EXCLUSIVE);
     }
-    if let Some(loaded) = guard.loaded() {
-        cx.set_saw(loaded.saw);
-    }
     Ok(guard)
 }
 
-async fn load<A: Actor>(engine: &Engine, shard: &OwnedShard, target: &ActorId) -> Result<Loaded<A>, String> {
-    if A::OPTIONS.durability == Durability::Volatile {
-        return Ok(Loaded {
-            state: A::default(),
-            saved: Bytes::new(),
-            saw: Seq(0),
-            window: CallWindow::default(),
-        });
+/// The state of an actor that is nowhere but in memory; `None` if its type's states are stored.
+pub(super) fn made_new<A: Actor>() -> Option<Loaded<A>> {
+    (A::OPTIONS.durability == Durability::Volatile).then(|| Loaded {
+        state: A::default(),
+        saved: Bytes::new(),
+        before: Vec::new(),
+        saw: Seq(0),
+        window: CallWindow::default(),
+    })
+}
+
+async fn load<A: Actor>(engine: &Core, shard: &OwnedShard, target: &ActorId) -> Result<Loaded<A>, String> {
+    if let Some(loaded) = made_new() {
+        return Ok(loaded);
     }
     let stored = shard.journal().load(shard.shard(), target).await.map_err(|error| error.to_string())?;
     let (state, saved) = match stored.state {
@@ -234,7 +279,7 @@ async fn load<A: Actor>(engine: &Engine, shard: &OwnedShard, target: &ActorId) -
         }
     };
     let window = CallWindow::load(stored.calls, engine.env.unix_ms());
-    Ok(Loaded { state, saved, saw: Seq(0), window })
+    Ok(Loaded { state, saved, before: Vec::new(), saw: Seq(0), window })
 }
 
 fn unreadable(target: &ActorId, error: &dyn std::error::Error) -> String {
@@ -264,10 +309,9 @@ fn applied_before<M: Method>(
 
 /// Runs the method and appends what it changed.
 async fn execute<M: Method>(
-    engine: &Engine,
     guard: &mut TurnGuard<M::Actor>,
-    shard: &Arc<OwnedShard>,
     cx: &Cx,
+    progress: &Progress,
     arguments: M::Arguments,
     form: CallForm,
 ) -> Result<M::Reply, CallError<M::Error>> {
@@ -280,13 +324,13 @@ async fn execute<M: Method>(
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => return Err(CallError::App(error)),
         Err(panic) => {
-            let message = panic_message(&*panic);
-            tracing::error!(actor = %cx.actor_id(), method = M::NAME, message, "a method panicked; rolled back");
-            return Err(CallError::Panicked(format!("{}.{}: {message}", cx.actor_id(), M::NAME)));
+            let (actor, message) = (guard.activation().id(), panic_message(&*panic));
+            tracing::error!(%actor, method = M::NAME, message, "a method panicked; rolled back");
+            return Err(CallError::Panicked(format!("{actor}.{}: {message}", M::NAME)));
         }
     };
     if commits::<M>() {
-        commit::<M>(engine, guard, shard, cx, &reply, form)?;
+        commit::<M>(guard, cx, progress, &reply, form)?;
     }
     guard.changed();
     Ok(reply)
@@ -297,22 +341,25 @@ fn prepare_rollback<A: Actor, E>(guard: &mut TurnGuard<A>) -> Result<(), CallErr
     // A durable type's last good state is its last record; a volatile one has to be encoded now.
     if A::OPTIONS.durability == Durability::Volatile && !A::OPTIONS.no_rollback {
         let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
-        loaded.saved = encode_state(&loaded.state)?;
+        loaded.before.clear();
+        encode_state(&loaded.state, &mut loaded.before)?;
     }
     guard.changing();
     Ok(())
 }
 
 fn commit<M: Method>(
-    engine: &Engine,
     guard: &mut TurnGuard<M::Actor>,
-    shard: &Arc<OwnedShard>,
     cx: &Cx,
+    progress: &Progress,
     reply: &M::Reply,
     form: CallForm,
 ) -> Result<(), CallError<M::Error>> {
+    let activation = guard.activation().clone();
+    let (engine, shard) = (activation.engine(), activation.shard());
     let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
-    let state = encode_state(&loaded.state)?;
+    let mut state = Vec::with_capacity(loaded.saved.len());
+    encode_state(&loaded.state, &mut state)?;
     let rows = cx.take_rows();
     if state == loaded.saved && rows.is_empty() {
         return Ok(());
@@ -324,6 +371,7 @@ fn commit<M: Method>(
         reply: Payload::encode(form.reply_type, "the reply", reply)?,
         at_unix_ms: engine.env.unix_ms(),
     };
+    let state = Bytes::from(state);
     let told = engine.followed(&rows);
     let commit = Commit { actor: cx.actor_id().clone(), state: state.clone(), call: call.clone(), rows };
     let seq = shard.append(commit).map_err(|error| match error {
@@ -331,7 +379,8 @@ fn commit<M: Method>(
         AppendError::Journal(error @ JournalError::Full { .. }) => CallError::Overloaded(error.to_string()),
         AppendError::Journal(error) => CallError::Unavailable(error.to_string()),
     })?;
-    cx.set_appended(seq);
+    progress.set_appended();
+    cx.set_saw(seq);
     loaded.saved = state;
     loaded.saw = seq;
     loaded.window.remember(seq, &call);
@@ -339,18 +388,19 @@ fn commit<M: Method>(
     Ok(())
 }
 
-fn encode_state<A: Actor, E>(state: &A) -> Result<Bytes, CallError<E>> {
-    let encoded = rmp_serde::to_vec_named(state).map_err(|error| {
+/// Writes the state behind what is in `into`.
+fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallError<E>> {
+    rmp_serde::encode::write_named(into, state).map_err(|error| {
         CallError::Invalid(format!("the state of {} cannot be encoded: {error}", A::TYPE))
     })?;
-    if encoded.len() > MAX_STATE_BYTES {
+    if into.len() > MAX_STATE_BYTES {
         return Err(CallError::Invalid(format!(
             "the state of {} would take {} bytes, at most {MAX_STATE_BYTES} are allowed; split it over several actors",
             A::TYPE,
-            encoded.len()
+            into.len()
         )));
     }
-    Ok(encoded.into())
+    Ok(())
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -358,20 +408,12 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Counts a turn as running for as long as it lives.
-struct Running(Arc<Engine>);
-
-impl Running {
-    fn new(engine: Arc<Engine>) -> Self {
-        engine.running.fetch_add(1, Ordering::SeqCst);
-        Self(engine)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.draining.load(Ordering::SeqCst) {
-            self.0.idle.notify_waiters();
+impl Core {
+    /// Counts an answer that no turn gave.
+    pub(super) fn answered<M: Method, T>(&self, answer: Result<T, CallError<M::Error>>) -> Result<T, CallError<M::Error>> {
+        if let Some(table) = self.typed.get(&TypeId::of::<M::Actor>()) {
+            table.counters().answered(&answer);
         }
+        answer
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::Engine;
+use super::Core;
 use super::inline::Pace;
 use super::listing::{MethodInfo, TypeInfo};
 use super::turn;
@@ -16,13 +16,14 @@ use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
 use crate::call::{Call, CallResult};
 use crate::error::CallError;
 use crate::shard::OwnedShard;
+use crate::stripes::Striped;
 
 /// A method of the actor type `A` in the table of its type.
 pub struct MethodEntry<A> {
     name: &'static str,
     exclusive: bool,
     arguments: &'static [&'static str],
-    invoke: fn(Arc<Engine>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
+    invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
     actor: PhantomData<fn() -> A>,
 }
 
@@ -62,7 +63,7 @@ pub(crate) trait Dispatch: Send + Sync {
     fn info(&self) -> TypeInfo;
     fn deliver(
         &self,
-        engine: Arc<Engine>,
+        engine: Arc<Core>,
         shard: Arc<OwnedShard>,
         call: Call,
     ) -> BoxFuture<'static, CallResult>;
@@ -107,14 +108,14 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
             durability: A::OPTIONS.durability,
             methods: self.methods.values().map(method).collect(),
             activations: self.counters.activations.load(Ordering::Relaxed),
-            calls: self.counters.calls.load(Ordering::Relaxed),
+            calls: self.counters.calls.sum(),
             failed: self.counters.failed(),
         }
     }
 
     fn deliver(
         &self,
-        engine: Arc<Engine>,
+        engine: Arc<Core>,
         shard: Arc<OwnedShard>,
         call: Call,
     ) -> BoxFuture<'static, CallResult> {
@@ -125,11 +126,11 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
     }
 }
 
-/// What is counted about a type. Plain atomics: the node's telemetry reads them when it is scraped.
+/// What is counted about a type: the node's telemetry reads it when it is scraped.
 #[derive(Default)]
 pub(crate) struct TypeCounters {
     activations: AtomicU64,
-    calls: AtomicU64,
+    calls: Striped<AtomicU64>,
     failed: [AtomicU64; KINDS],
 }
 
@@ -145,7 +146,7 @@ impl TypeCounters {
     }
 
     pub(crate) fn answered<T, E>(&self, result: &Result<T, CallError<E>>) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.calls.count();
         if let Err(error) = result {
             let kind = CallError::<()>::KINDS.iter().position(|(kind, _)| *kind == error.kind());
             if let Some(kind) = kind {

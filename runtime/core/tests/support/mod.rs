@@ -162,7 +162,7 @@ impl Node {
     }
 
     pub(crate) fn actor<A: Actor>(&self, key: &str) -> A::Ref {
-        ActorRef::new(Origin::Program(self.transport.clone()), key).into()
+        ActorRef::new(Origin::program(self.transport.clone()), key).into()
     }
 
     /// A call by name with JSON.

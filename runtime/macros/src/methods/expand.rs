@@ -97,6 +97,7 @@ impl<'a> Expansion<'a> {
         let arguments = quote_spanned!(self.span()=> #arguments_type<#(#types),*>);
         let (reply, error) = self.reply_and_error();
         let wire_name = &method.wire_name;
+        let takes_cx = method.takes_cx;
         let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
         let run = self.run();
         quote! {
@@ -110,6 +111,7 @@ impl<'a> Expansion<'a> {
                 type Error = #error;
                 const NAME: &'static str = #wire_name;
                 const ARGUMENTS: &'static [&'static str] = &[#(#names),*];
+                const TAKES_CX: bool = #takes_cx;
 
                 #[allow(unused_variables, deprecated)]
                 #run

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::tests::{Thing, owned_at};
+use super::super::Engine;
 use super::*;
 use crate::actor::Actor;
 use crate::env::SystemEnv;

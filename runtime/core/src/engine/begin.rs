@@ -1,0 +1,108 @@
+//! What a call made in this process does when it is first polled: at best the whole turn.
+//!
+//! If the actor is in memory (or needs no loading) and idle, and the turn writes no record, then the caller runs it then
+//! and there. Nothing that other threads use is touched on the way, not even a reference count: that, and not the work
+//! itself, is what a call costs when several cores make calls. Everything else goes the long way, see [`super::turn`].
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use tracing::Instrument;
+
+use super::Core;
+use super::activation::{Activation, AnyActivation, Entry};
+use super::inline::{self, Turn};
+use super::turn::{self, Answer, CallForm, Progress};
+use crate::actor::{Access, Actor, Method};
+use crate::call::CallContext;
+use crate::cx::Cx;
+use crate::error::CallError;
+use crate::identity::ActorId;
+
+/// What became of a call at its first poll.
+pub(crate) enum Begun<M: Method> {
+    /// The turn has run.
+    Done(Result<M::Reply, CallError<M::Error>>),
+    /// The turn has begun; here is its end.
+    Suspended(BoxFuture<'static, Result<M::Reply, CallError<M::Error>>>),
+    /// Nothing has happened: the call must go the long way.
+    NotNow(M::Arguments),
+}
+
+impl Core {
+    /// Begins a call of a program, or of the turn `caller`. `context` makes the call's context, if one is needed at all.
+    pub(crate) fn begin<M: Method>(
+        self: &Arc<Self>,
+        caller: Option<&Cx>,
+        target: &ActorId,
+        context: impl Fn() -> CallContext,
+        arguments: M::Arguments,
+        task: &mut Context<'_>,
+    ) -> Begun<M> {
+        if turn::commits::<M>() || caller.is_some_and(|caller| !caller.may_speak()) {
+            return Begun::NotNow(arguments);
+        }
+        let Some(activation) = self.activation_at_hand::<M::Actor>(target) else {
+            return Begun::NotNow(arguments);
+        };
+        let pace = activation.table().pace();
+        if !inline::may_run_here(pace) || activation.shard().gate().committed().is_none() {
+            return Begun::NotNow(arguments);
+        }
+        let measure = inline::sample(pace);
+        let made = caller.map(|_| context());
+        if let Some(context) = &made {
+            let path = context.chain.cycle(target, M::Access::EXCLUSIVE);
+            if !path.is_empty() {
+                return Begun::Done(Err(CallError::Deadlock { path }));
+            }
+        }
+        let Some(mut guard) = activation.enter_now(Entry { exclusive: M::Access::EXCLUSIVE, reenter: false })
+        else {
+            return Begun::NotNow(arguments);
+        };
+        if caller.is_none() && self.turns.is_draining() {
+            return Begun::NotNow(arguments);
+        }
+        if guard.loaded().is_none() {
+            let Some(loaded) = turn::made_new() else { return Begun::NotNow(arguments) };
+            guard.install(loaded, M::Access::EXCLUSIVE);
+        }
+        let deadline = made.as_ref().map(|made| made.deadline);
+        let cx = turn::cx::<M>(&guard, || made.unwrap_or_else(&context));
+        let span = turn::span::<M>(target);
+        let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
+        let mut turn = Turn::new(measure, turn.instrument(span));
+        if let Poll::Ready(answer) = turn.poll_here(task) {
+            return Begun::Done(reply::<M>(answer));
+        }
+        let deadline = deadline.unwrap_or_else(|| context().deadline);
+        let engine = self.clone();
+        Begun::Suspended(Box::pin(async move {
+            match turn.hand_over(&engine.env, deadline).await {
+                Ok(answer) => reply::<M>(answer),
+                Err(why) => engine.answered::<M, _>(Err(Progress::default().interrupted(why))),
+            }
+        }))
+    }
+
+    /// The activation of an actor, made if its shard is served here.
+    fn activation_at_hand<A: Actor>(self: &Arc<Self>, target: &ActorId) -> Option<Arc<Activation<A>>> {
+        let found = self.find(target);
+        if found.is_some() {
+            return found;
+        }
+        if !self.typed.contains_key(&std::any::TypeId::of::<A>()) {
+            return None;
+        }
+        self.activation(target, &self.owned(target.shard(self.shards))?)
+    }
+}
+
+fn reply<M: Method>(answer: Result<Answer<M>, CallError<M::Error>>) -> Result<M::Reply, CallError<M::Error>> {
+    match answer? {
+        Answer::Fresh(reply) => Ok(reply),
+        Answer::Stored(reply) => Ok(reply.decode("the stored reply")?),
+    }
+}

@@ -1,0 +1,169 @@
+//! What every thread touches at once, kept apart by thread.
+//!
+//! Two cores that raise one counter pass its cache line back and forth, and that costs more than all the rest of a short
+//! turn. So a counter is many counters, each on a cache line of its own; a thread works on the one that is its own (or
+//! shares it with few), and who wants the number adds them up. A reference count is such a counter too.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// A power of two, and at least as many as a node's busy threads usually are.
+const STRIPES: usize = 16;
+
+thread_local! {
+    static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// The stripe of this thread. Threads get them in turn.
+pub(crate) fn own_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    OWN.with(|own| {
+        if own.get() == usize::MAX {
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        own.get()
+    })
+}
+
+/// Two lines: processors fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+/// A value per stripe.
+#[derive(Debug)]
+pub(crate) struct Striped<T>(Box<[Line<T>]>);
+
+impl<T: Default> Default for Striped<T> {
+    fn default() -> Self {
+        Self::new(T::default)
+    }
+}
+
+impl<T> Striped<T> {
+    pub(crate) fn new(mut make: impl FnMut() -> T) -> Self {
+        Self((0..STRIPES).map(|_| Line(make())).collect())
+    }
+
+    /// The value of this thread.
+    pub(crate) fn own(&self) -> &T {
+        self.at(own_stripe())
+    }
+
+    /// The value of a stripe that [`own_stripe`] has named.
+    pub(crate) fn at(&self, stripe: usize) -> &T {
+        &self.0[stripe].0
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|line| &line.0)
+    }
+}
+
+impl Striped<AtomicU64> {
+    /// Adds one.
+    pub(crate) fn count(&self) {
+        self.own().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The sum; of counts that go on meanwhile it has some.
+    pub(crate) fn sum(&self) -> u64 {
+        self.all().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// How many of something there are now, with an order to other flags: who raises it and then finds a flag down is seen
+/// by everybody who puts the flag up and then looks here.
+#[derive(Debug, Default)]
+pub(crate) struct Presence(Striped<AtomicUsize>);
+
+impl Presence {
+    /// One more. The stripe is to be given back to [`leave`](Self::leave): a sum over stripes of which each is counted
+    /// up and down by itself is never too small.
+    pub(crate) fn enter(&self) -> usize {
+        let stripe = own_stripe();
+        self.0.at(stripe).fetch_add(1, Ordering::SeqCst);
+        stripe
+    }
+
+    /// One less. Returns true if it was the last of its stripe.
+    pub(crate) fn leave(&self, stripe: usize) -> bool {
+        self.0.at(stripe).fetch_sub(1, Ordering::SeqCst) == 1
+    }
+
+    /// How many there are: 0 only if each of those that were there when the look began has left.
+    pub(crate) fn count(&self) -> usize {
+        self.0.all().map(|count| count.load(Ordering::SeqCst)).sum()
+    }
+}
+
+/// A value that is handed out as shared references all the time, by many threads.
+#[derive(Debug)]
+pub struct Shared<T>(Striped<Arc<Line<T>>>);
+
+/// A shared reference that [`Shared`] has handed out.
+#[derive(Debug)]
+pub struct Handle<T>(Arc<Line<T>>);
+
+impl<T: Clone> Shared<T> {
+    /// Keeps copies of this value.
+    pub fn new(value: T) -> Self {
+        Self(Striped::new(|| Arc::new(Line(value.clone()))))
+    }
+}
+
+impl<T> Shared<T> {
+    /// A reference whose count no other thread is busy with.
+    pub fn handle(&self) -> Handle<T> {
+        Handle(self.0.own().clone())
+    }
+}
+
+impl<T> Handle<T> {
+    /// A reference to a value that nobody else hands out.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(Line(value)))
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> std::ops::Deref for Handle<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_all_threads_add_up() {
+        let count = Striped::<AtomicU64>::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * STRIPES {
+                scope.spawn(|| (0..100).for_each(|_| count.count()));
+            }
+        });
+        assert_eq!(count.sum(), 200 * STRIPES as u64);
+    }
+
+    #[test]
+    fn who_leaves_on_another_thread_leaves_the_stripe_that_it_entered() {
+        let presence = Presence::default();
+        let entered: Vec<_> = (0..3).map(|_| presence.enter()).collect();
+        let last = std::thread::scope(|scope| {
+            let leave = || entered.iter().map(|&stripe| presence.leave(stripe)).collect::<Vec<_>>();
+            scope.spawn(leave).join().expect("it does not panic")
+        });
+        assert_eq!(last, [false, false, true]);
+        assert_eq!(presence.count(), 0);
+    }
+}
