@@ -1,13 +1,15 @@
 //! The context of a turn: who is running, for which call, until when; and the way to call other actors.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::call::{CallContext, Chain, Frame};
+use crate::engine::Outgoing;
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
 use crate::rows::RowChange;
@@ -33,6 +35,8 @@ struct Inner {
     stage: AtomicU8,
     /// The rows that the turn has changed so far.
     rows: Mutex<Vec<RowChange>>,
+    /// What the turn tells others once it has ended well. Most turns tell nothing.
+    told: OnceLock<Mutex<Vec<Box<dyn Outgoing>>>>,
 }
 
 /// How far a turn has come, for whoever finds it interrupted.
@@ -66,6 +70,7 @@ impl Cx {
             saw,
             stage,
             rows,
+            told: OnceLock::new(),
         }))
     }
 
@@ -98,6 +103,25 @@ impl Cx {
     /// its transaction: what they commit stays, even if this turn fails.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
         ActorRef::new(Origin::Turn(self.clone()), key.as_ref()).into()
+    }
+
+    /// Takes the actor out of memory when this turn and those that wait now are done, whether they fail or not. The next
+    /// call activates it again.
+    pub fn deactivate(&self) {
+        if let Some(engine) = self.0.transport.engine().cloned() {
+            let (actor, env) = (self.0.actor.clone(), engine.env().clone());
+            env.spawn(Box::pin(async move {
+                engine.deactivate(&actor).await;
+            }));
+        }
+    }
+
+    /// Keeps the actor in memory for so long from now, although nobody calls it. It still leaves when it is asked to, or
+    /// when the node stops.
+    pub fn keep_alive(&self, duration: Duration) {
+        if let Some(engine) = self.0.transport.engine() {
+            engine.keep_alive(&self.0.actor, engine.env().now() + duration);
+        }
     }
 
     /// Waits until everything that this turn has seen is committed: what it says to others may then leave.
@@ -133,6 +157,30 @@ impl Cx {
     /// The changes so far, which are then the commit's.
     pub(crate) fn take_rows(&self) -> Vec<RowChange> {
         std::mem::take(&mut self.0.rows.lock())
+    }
+
+    /// Sends this when the turn has ended well and its output gate is open.
+    pub(crate) fn send_at_end(&self, letter: Box<dyn Outgoing>) {
+        self.0.told.get_or_init(Mutex::default).lock().push(letter);
+    }
+
+    /// What [`send_at_end`](Self::send_at_end) was given.
+    pub(crate) fn take_told(&self) -> Vec<Box<dyn Outgoing>> {
+        self.0.told.get().map(|told| std::mem::take(&mut *told.lock())).unwrap_or_default()
+    }
+
+    /// The newest record whose effect the turn has seen.
+    pub(crate) fn saw(&self) -> Seq {
+        Seq(self.0.saw.load(Ordering::Relaxed))
+    }
+
+    /// Waits until everything that this actor's earlier turns have told others has left, so that a call does not
+    /// overtake it.
+    pub(crate) async fn earlier_messages(&self) {
+        let (post, saw) = (self.0.shard.post(), self.saw());
+        if !post.has_left(saw) {
+            post.when_left(saw).await;
+        }
     }
 
     pub(crate) fn shard(&self) -> &Arc<OwnedShard> {

@@ -3,8 +3,10 @@
 //! - [`directory`](self): one concurrent map from identity to activation (this file).
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
+//! - `lifecycle`: hooks, and how actors leave memory.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
+//! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
@@ -14,8 +16,11 @@ mod changes;
 mod clock;
 mod followers;
 mod inline;
+mod lifecycle;
 mod listing;
+mod post;
 mod snapshot;
+mod tell;
 mod turn;
 mod types;
 mod window;
@@ -32,8 +37,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use activation::Loaded;
+pub(crate) use post::{Outgoing, Post};
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
+pub use lifecycle::{Hooks, Leaving};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
@@ -42,6 +49,7 @@ pub use types::MethodEntry;
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::Payload;
+use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, Shard, ShardCount};
@@ -67,7 +75,9 @@ pub struct Engine {
     directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
     change_log: ChangeLog,
     snapshots: Snapshots,
+    lifecycle: lifecycle::Lifecycle,
     followers: Followers,
+    dead_letters: DeadLetters,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -136,7 +146,9 @@ impl EngineBuilder {
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
+            lifecycle: lifecycle::Lifecycle::default(),
             followers: self.followers,
+            dead_letters: DeadLetters::default(),
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -172,6 +184,11 @@ impl Engine {
     /// How many shards the cluster has.
     pub fn shards(&self) -> ShardCount {
         self.shards
+    }
+
+    /// The messages that nobody took.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
     }
 
     /// Time, tasks and randomness.
@@ -241,7 +258,7 @@ impl Engine {
 
     /// Takes no further calls from outside, waits until the turns that run have ended and their commits are durable,
     /// at most `timeout`. Returns how many turns were still running then.
-    pub async fn drain(&self, timeout: Duration) -> usize {
+    pub async fn drain(self: &Arc<Self>, timeout: Duration) -> usize {
         self.draining.store(true, Ordering::SeqCst);
         let finished = async {
             loop {
@@ -252,6 +269,7 @@ impl Engine {
                 }
                 notice.await;
             }
+            self.deactivate_all().await;
         };
         let _ = tokio::time::timeout(timeout, finished).await;
         self.running.load(Ordering::SeqCst)
@@ -314,15 +332,10 @@ impl Engine {
         self.transport.get()?.upgrade()
     }
 
-    /// Drops the activations that nobody has called for longer than their type's idle timeout.
-    fn deactivate_idle_now(&self) {
+    /// What is to be done every now and then.
+    fn tidy_up(self: &Arc<Self>) {
         let now = self.env.now();
-        let directory = self.directory.pin();
-        for (_, activation) in &directory {
-            if activation.deactivate_if_idle(now) {
-                self.forget(activation);
-            }
-        }
+        self.deactivate_idle_now();
         self.change_log.rest_if_unused(now);
         self.snapshots.drop_if_unused(now);
     }
@@ -339,7 +352,7 @@ async fn deactivate_idle(engine: Weak<Engine>) {
         let Some(period) = engine.upgrade().map(|engine| engine.idle_check_period()) else { return };
         tokio::time::sleep(period).await;
         let Some(engine) = engine.upgrade() else { return };
-        engine.deactivate_idle_now();
+        engine.tidy_up();
     }
 }
 

@@ -16,19 +16,21 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::{EnterError, Entry, Loaded, TurnGuard};
 use super::inline::{self, Interrupted};
+use super::post;
 use super::window::{Applied, CallWindow};
-use super::{Engine, Local};
-use crate::actor::{Access, Actor, Durability, Method};
+use super::{Engine, Local, lifecycle};
+use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
 use crate::cx::{Cx, Stage};
-use crate::error::CallError;
+use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, Seq};
 use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
@@ -45,13 +47,13 @@ enum Answer<M: Method> {
 }
 
 /// What a call's deduplication record is made from.
-struct CallForm {
-    arguments_hash: u64,
-    reply_type: ContentType,
+pub(super) struct CallForm {
+    pub(super) arguments_hash: u64,
+    pub(super) reply_type: ContentType,
 }
 
 /// True if turns of this method may write a record.
-fn commits<M: Method>() -> bool {
+pub(super) fn commits<M: Method>() -> bool {
     M::Access::EXCLUSIVE && M::Actor::OPTIONS.durability == Durability::Durable
 }
 
@@ -171,20 +173,24 @@ async fn turn<M: Method>(
         }),
         None => execute::<M>(engine, &mut guard, &shard, &cx, arguments, form).await.map(Answer::Fresh),
     };
+    let told = answer.is_ok() && post::put(&cx);
     drop(guard);
+    if told {
+        post::send(engine, &shard);
+    }
     cx.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
     answer
 }
 
 /// Waits for the actor, and loads it if it is not in memory.
-async fn enter<M: Method>(
+pub(super) async fn enter<M: Method>(
     engine: &Engine,
     shard: &Arc<OwnedShard>,
     cx: &Cx,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
     let target = cx.actor_id();
     let reenter = !M::Access::EXCLUSIVE && cx.chain().frames().any(|frame| frame.actor == *target);
-    let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter };
+    let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter, mailbox: M::Actor::OPTIONS.mailbox };
     let mut guard = loop {
         if shard.gate().committed().is_none() {
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
@@ -194,7 +200,12 @@ async fn enter<M: Method>(
         };
         match activation.enter(entry).await {
             Ok(guard) => break guard,
-            Err(EnterError::Gone) => engine.forget_gone(target),
+            Err(EnterError::Gone) => {
+                if let Some(reason) = activation.refusal() {
+                    return Err(CallError::Refused(reason));
+                }
+                engine.forget_gone(target);
+            }
             Err(EnterError::Overloaded) => {
                 let limit = M::Actor::OPTIONS.mailbox;
                 return Err(CallError::Overloaded(format!(
@@ -204,10 +215,19 @@ async fn enter<M: Method>(
         }
     };
     if guard.loaded().is_none() {
-        let durable = shard.gate().wait(guard.load_after()).await;
-        durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
-        let loaded = load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?;
-        guard.install(loaded, M::Access::EXCLUSIVE);
+        let loaded = match guard.take_kept() {
+            Some(kept) => kept,
+            None => {
+                let durable = shard.gate().wait(guard.load_after()).await;
+                durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
+                load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?
+            }
+        };
+        match M::Actor::hooks().wakes() {
+            false => guard.install(loaded, M::Access::EXCLUSIVE),
+            // Boxed, so that the turns of other types do not carry its room with them.
+            true => guard = Box::pin(lifecycle::activate::<M>(engine, guard, loaded, shard, cx)).await?,
+        }
     }
     if let Some(loaded) = guard.loaded() {
         cx.set_saw(loaded.saw);
@@ -243,7 +263,7 @@ fn unreadable(target: &ActorId, error: &dyn std::error::Error) -> String {
 
 /// The answer of the first call with this id, if there was one.
 #[allow(clippy::type_complexity)]
-fn applied_before<M: Method>(
+pub(super) fn applied_before<M: Method>(
     guard: &mut TurnGuard<M::Actor>,
     cx: &Cx,
     form: &CallForm,
@@ -263,7 +283,7 @@ fn applied_before<M: Method>(
 }
 
 /// Runs the method and appends what it changed.
-async fn execute<M: Method>(
+pub(super) async fn execute<M: Method>(
     engine: &Engine,
     guard: &mut TurnGuard<M::Actor>,
     shard: &Arc<OwnedShard>,
@@ -291,6 +311,25 @@ async fn execute<M: Method>(
     guard.changed();
     Ok(reply)
 }
+
+/// Runs a hook as a turn that the caller has entered.
+pub(super) fn run_hook<'a, M: Method<Reply = (), Error = AppError>>(
+    engine: &'a Engine,
+    guard: &'a mut TurnGuard<M::Actor>,
+    shard: &'a Arc<OwnedShard>,
+    cx: &'a Cx,
+) -> BoxFuture<'a, Result<(), CallError>> {
+    async move {
+        let none = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(EMPTY_MAP) };
+        let arguments = none.decode("the arguments of a hook")?;
+        let form = CallForm { arguments_hash: 0, reply_type: ContentType::Msgpack };
+        execute::<M>(engine, guard, shard, cx, arguments, form).await
+    }
+    .boxed()
+}
+
+/// A MessagePack map without entries.
+const EMPTY_MAP: &[u8] = &[0x80];
 
 /// From here on, whatever ends the turn early puts the state back.
 fn prepare_rollback<A: Actor, E>(guard: &mut TurnGuard<A>) -> Result<(), CallError<E>> {
@@ -359,12 +398,16 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Counts a turn as running for as long as it lives.
-struct Running(Arc<Engine>);
+pub(super) struct Running(Arc<Engine>);
 
 impl Running {
-    fn new(engine: Arc<Engine>) -> Self {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
         engine.running.fetch_add(1, Ordering::SeqCst);
         Self(engine)
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.0
     }
 }
 
