@@ -1,7 +1,7 @@
 //! The context of a turn: who is running, for which call, until when; and the way to call other actors.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;

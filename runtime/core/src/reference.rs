@@ -93,13 +93,13 @@ enum State<M: Method> {
     Done,
 }
 
-struct Prepared<M: Method> {
+pub(crate) struct Prepared<M: Method> {
     /// The turn that makes the call, if one does.
-    turn: Option<Cx>,
-    transport: SharedTransport,
-    target: Result<ActorId, IdentityError>,
-    context: CallContext,
-    arguments: M::Arguments,
+    pub(crate) turn: Option<Cx>,
+    pub(crate) transport: SharedTransport,
+    pub(crate) target: Result<ActorId, IdentityError>,
+    pub(crate) context: CallContext,
+    pub(crate) arguments: M::Arguments,
 }
 
 // The pieces are only moved, never pinned in place: the running future has a box of its own.
@@ -127,9 +127,23 @@ impl<M: Method> Call<M> {
 }
 
 impl<M: Method> Call<M> {
+    /// The turn that makes the call, if one does.
+    pub(crate) fn turn(&self) -> Option<Cx> {
+        match &self.0 {
+            State::Prepared(call) => call.turn.clone(),
+            _ => None,
+        }
+    }
+
+    /// The call as it was made, instead of starting it.
+    pub(crate) fn into_prepared(self) -> Prepared<M> {
+        let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
+        call
+    }
+
     /// The call in its encoded form instead of starting it: for those who store it or send it in another way.
     pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
-        let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
+        let call = self.into_prepared();
         let target = call.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(&call.arguments)?;
         Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context: call.context })
@@ -160,6 +174,7 @@ impl<M: Method> Prepared<M> {
         let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;
         if let Some(turn) = turn {
             turn.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
+            turn.earlier_messages().await;
         }
         let (context, arguments, begun) = match transport.engine() {
             Some(engine) => match engine.call_local::<M>(&target, context, arguments).await {

@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -83,6 +83,22 @@ pub(crate) async fn run<T: Send + 'static>(
         }
     }
     hand_over(env, deadline, turn).await
+}
+
+/// Whether a turn may run on the stack of whoever starts it.
+pub(super) fn may_run_in_place(pace: &Pace) -> bool {
+    DEPTH.get() < MAX_DEPTH && !pace.is_long()
+}
+
+/// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task.
+pub(super) fn poll_in_place<T>(pace: &Pace, turn: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    let _nested = Nested::enter();
+    let begun = pace.is_sample().then(Instant::now);
+    let poll = turn.poll(&mut Context::from_waker(Waker::noop()));
+    if let Some(begun) = begun {
+        pace.measured(begun.elapsed());
+    }
+    poll
 }
 
 /// A turn whose first poll may be measured, wherever that happens.

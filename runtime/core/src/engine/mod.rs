@@ -37,11 +37,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use activation::Loaded;
-pub(crate) use post::{Outgoing, Post};
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub use lifecycle::{Hooks, Leaving};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::activation::{Activation, AnyActivation};
-use super::lifecycle::{self, Leaving};
 use super::Engine;
+use super::activation::{Activation, AnyActivation};
 use super::inline::Pace;
+use super::lifecycle::{self, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
 use super::{tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
