@@ -75,9 +75,10 @@ pub struct CallOptions {
     pub call_id: Option<CallId>,
 }
 
-/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime.
+/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime. Beside its gateways it has the messages
+/// that wait for their turn to leave.
 #[derive(Clone)]
-pub struct Client(Arc<dyn Gateways>);
+pub struct Client(Arc<dyn Gateways>, Arc<Lanes>);
 
 impl Client {
     /// A client of these gateways, `HOST:PORT` each. Does no I/O yet: an address where nobody answers shows when calls
@@ -101,7 +102,8 @@ impl Client {
 
     /// A client that reaches its gateways in another way than gRPC: in a simulated cluster.
     pub fn over(gateways: impl Gateways) -> Self {
-        Self(Arc::new(gateways))
+        let lanes = Lanes::new(gateways.env().clone());
+        Self(Arc::new(gateways), lanes)
     }
 
     /// A typed reference to an actor.
@@ -165,7 +167,7 @@ impl Transport for Client {
                 tracing::warn!(%target, %method, %error, "a message was told and nobody took it");
             }
         };
-        if let Err(call) = self.0.lanes.send(call, bring) {
+        if let Err(call) = self.1.send(call, bring) {
             tracing::warn!(target = %call.target, method = %call.method, "too many messages wait; one was dropped");
         }
     }
