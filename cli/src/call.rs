@@ -110,7 +110,7 @@ fn failure(args: &Args, error: CallError<Payload>) -> Failure {
         CallError::Unavailable(_) => "`greenroom get nodes` shows which nodes are there".to_owned(),
         CallError::Overloaded(_) => "nothing has happened; call again later".to_owned(),
         CallError::Panicked(_) => "the node's log has the place in the code".to_owned(),
-        CallError::Deadlock { .. } | CallError::App(_) => String::new(),
+        CallError::Deadlock { .. } | CallError::Refused(_) | CallError::App(_) => String::new(),
     };
     let message = match error.map_app(|payload| CallError::App(app_message(&payload))) {
         CallError::App(message) => format!("{} answered with an error: {message}", args.actor),

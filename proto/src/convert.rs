@@ -77,7 +77,8 @@ impl From<CallError<Payload>> for v1::CallError {
             | CallError::NotFound(text)
             | CallError::Invalid(text)
             | CallError::Unavailable(text)
-            | CallError::Panicked(text) => wire.message = text,
+            | CallError::Panicked(text)
+            | CallError::Refused(text) => wire.message = text,
         }
         wire
     }
@@ -93,6 +94,7 @@ impl TryFrom<v1::CallError> for CallError<Payload> {
             "not_found" => Self::NotFound(wire.message),
             "unavailable" => Self::Unavailable(wire.message),
             "panicked" => Self::Panicked(wire.message),
+            "refused" => Self::Refused(wire.message),
             "app" => Self::App(wire.app.ok_or(WireError::Missing("application error"))?.try_into()?),
             "invalid" => Self::Invalid(wire.message),
             // A kind that a newer node knows: nothing may be assumed about it.
@@ -109,7 +111,7 @@ pub const NO_GATEWAY: &str =
 pub fn status_of(error: CallError<Payload>) -> Status {
     let code = match &error {
         CallError::Timeout { .. } => Code::DeadlineExceeded,
-        CallError::Deadlock { .. } | CallError::App(_) => Code::FailedPrecondition,
+        CallError::Deadlock { .. } | CallError::App(_) | CallError::Refused(_) => Code::FailedPrecondition,
         CallError::Overloaded(_) => Code::ResourceExhausted,
         CallError::NotFound(_) => Code::NotFound,
         CallError::Invalid(_) => Code::InvalidArgument,
@@ -164,6 +166,7 @@ mod tests {
             CallError::Invalid("i".into()),
             CallError::Unavailable("u".into()),
             CallError::Panicked("p".into()),
+            CallError::Refused("r".into()),
             CallError::App(app),
         ]
     }

@@ -10,16 +10,17 @@ use greenroom_core::actor::Actor;
 use greenroom_core::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
 use greenroom_core::codec::{ContentType, Payload};
 use greenroom_core::engine::Engine;
-use greenroom_core::env::{SharedEnv, SystemEnv};
+use greenroom_core::env::SharedEnv;
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, CallId};
+use greenroom_core::lanes::Lanes;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
 use thiserror::Error;
 use tonic::transport::Channel;
 
-use crate::attempt::{Attempt, attempt};
+use crate::attempt::{Attempt, Gateways, OverGrpc};
 use crate::dev;
 use crate::endpoints::Endpoints;
 
@@ -74,37 +75,35 @@ pub struct CallOptions {
     pub call_id: Option<CallId>,
 }
 
-/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime.
+/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime. Beside its gateways it has the messages
+/// that wait for their turn to leave.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
-
-struct Inner {
-    endpoints: Endpoints,
-    env: SharedEnv,
-}
+pub struct Client(Arc<dyn Gateways>, Arc<Lanes>);
 
 impl Client {
     /// A client of these gateways, `HOST:PORT` each. Does no I/O yet: an address where nobody answers shows when calls
     /// are made.
     pub fn connect<S: Into<String>>(addresses: impl IntoIterator<Item = S>) -> Result<Self, ConnectError> {
-        Ok(Self::over(Endpoints::new(addresses)?))
+        Ok(Self::over(OverGrpc::to(Endpoints::new(addresses)?)))
     }
 
     /// A client of the cluster that `greenroom dev` runs in `directory` or the nearest parent directory that has one. It
     /// follows nodes that are started again to their new addresses.
     pub fn dev(directory: impl AsRef<Path>) -> Result<Self, ConnectError> {
-        Ok(Self::over(Endpoints::dev(dev::find(directory.as_ref())?)?))
+        Ok(Self::over(OverGrpc::to(Endpoints::dev(dev::find(directory.as_ref())?)?)))
     }
 
     /// A client whose calls all go through this channel, for gateways that no address leads to: behind a tunnel, or
     /// balanced by the channel itself. `name` is what to call them when they do not answer. A channel that makes a new
     /// connection when one breaks (as tonic's do) serves as long as somebody answers at its other end.
     pub fn through(name: &str, channel: Channel) -> Self {
-        Self::over(Endpoints::through(name, channel))
+        Self::over(OverGrpc::to(Endpoints::through(name, channel)))
     }
 
-    fn over(endpoints: Endpoints) -> Self {
-        Self(Arc::new(Inner { endpoints, env: Arc::new(SystemEnv) }))
+    /// A client that reaches its gateways in another way than gRPC: in a simulated cluster.
+    pub fn over(gateways: impl Gateways) -> Self {
+        let lanes = Lanes::new(gateways.env().clone());
+        Self(Arc::new(gateways), lanes)
     }
 
     /// A typed reference to an actor.
@@ -121,8 +120,8 @@ impl Client {
         options: CallOptions,
     ) -> Result<String, CallError<Payload>> {
         let context = CallContext {
-            id: options.call_id.unwrap_or_else(|| CallId(self.0.env.random())),
-            deadline: self.0.env.now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
+            id: options.call_id.unwrap_or_else(|| CallId(self.0.env().random())),
+            deadline: self.0.env().now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
             chain: Chain::default(),
         };
         let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
@@ -136,20 +135,16 @@ impl Client {
         let mut backoff = Backoff::default();
         let mut last = None;
         loop {
-            let (turn, gateway) = self.0.endpoints.current();
-            let tried = tokio::time::timeout_at(call.context.deadline, attempt(&self, gateway, &call)).await;
+            let tried = tokio::time::timeout_at(call.context.deadline, self.0.attempt(&call)).await;
             let failure = match tried {
                 Err(_elapsed) => return Err(last.unwrap_or(CallError::Timeout { committed: None })),
                 Ok(Attempt::Answered(Err(error))) if error.is_retryable() => error,
                 Ok(Attempt::Answered(answer)) => return answer,
-                Ok(Attempt::NoGateway(reason)) => {
-                    self.0.endpoints.failed(turn);
-                    CallError::Unavailable(reason)
-                }
+                Ok(Attempt::NoGateway(reason)) => CallError::Unavailable(reason),
             };
             tracing::debug!(target_actor = %call.target, attempt = backoff.attempts(), %failure, "repeating the call");
-            let wait = backoff.next(self.0.env.random() as u64);
-            if self.0.env.now() + wait >= call.context.deadline {
+            let wait = backoff.next(self.0.env().random() as u64);
+            if self.0.env().now() + wait >= call.context.deadline {
                 return Err(failure);
             }
             last = Some(failure);
@@ -163,11 +158,25 @@ impl Transport for Client {
         self.clone().call_repeatedly(call).boxed()
     }
 
+    /// The gateway answers every call; one message to an actor is sent when the one before has been answered.
+    fn tell(&self, call: Call) {
+        let client = self.clone();
+        let bring = |call: Call| async move {
+            let (target, method) = (call.target.clone(), call.method.clone());
+            if let Err(error) = client.call_repeatedly(call).await {
+                tracing::warn!(%target, %method, %error, "a message was told and nobody took it");
+            }
+        };
+        if let Err(call) = self.1.send(call, bring) {
+            tracing::warn!(target = %call.target, method = %call.method, "too many messages wait; one was dropped");
+        }
+    }
+
     fn engine(&self) -> Option<&Arc<Engine>> {
         None
     }
 
     fn env(&self) -> &SharedEnv {
-        &self.0.env
+        self.0.env()
     }
 }

@@ -36,6 +36,8 @@ pub struct MeshRequest {
     pub epoch: Epoch,
     /// The call.
     pub call: Call,
+    /// Nobody waits for the reply: it is answered as soon as it is taken, whatever becomes of it.
+    pub one_way: bool,
 }
 
 /// What the other node answered.
@@ -80,10 +82,18 @@ pub trait Network: Send + Sync + 'static {
         to: &PeerAddress,
         request: MeshRequest,
     ) -> BoxFuture<'static, Result<MeshReply, NetworkError>>;
+
+    /// Sends a one-way request; done when it is on its way, which it is at once if there is a link. Requests to one node
+    /// arrive in the order in which they were sent.
+    fn tell(&self, to: &PeerAddress, request: MeshRequest) -> BoxFuture<'static, Result<(), NetworkError>> {
+        let taken = self.request(to, MeshRequest { one_way: true, ..request });
+        Box::pin(async move { taken.await.map(drop) })
+    }
 }
 
 /// Answers calls that come from other nodes.
 pub trait MeshHandler: Send + Sync + 'static {
-    /// Answers one request of the node `from`. Dropping the future cancels the call.
+    /// Answers one request of the node `from`. Dropping the future cancels the call. A one-way request is taken before
+    /// the future is pending for the first time, so that those of one node are taken in their order.
     fn handle(&self, from: &NodeRun, request: MeshRequest) -> BoxFuture<'static, MeshReply>;
 }

@@ -9,6 +9,7 @@
 //!   the gateway, whose clients repeat themselves.
 //! - A timeout says that the turn surely did not happen only if the call never left this node.
 
+mod messages;
 mod opening;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::engine::{Delivery, Engine};
 use greenroom_core::env::SharedEnv;
+use greenroom_core::lanes::Lanes;
 use greenroom_core::map::NodeRun;
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
@@ -39,6 +41,8 @@ struct Routing {
     node: Arc<Node>,
     network: Arc<dyn Network>,
     waiting: AtomicUsize,
+    /// Messages that wait for their turn to leave.
+    lanes: Arc<Lanes>,
 }
 
 /// How one attempt ended without an answer of the owner.
@@ -62,7 +66,8 @@ impl Router {
     pub fn new(driver: &Driver, network: Arc<dyn Network>) -> Arc<Self> {
         let node = driver.node().clone();
         let engine = node.config.engine.clone();
-        let router = Arc::new(Self(Arc::new(Routing { node, network, waiting: AtomicUsize::new(0) })));
+        let lanes = Lanes::new(node.config.env.clone());
+        let router = Arc::new(Self(Arc::new(Routing { node, network, waiting: AtomicUsize::new(0), lanes })));
         let transport: Arc<dyn Transport> = router.clone();
         engine.set_transport(Arc::downgrade(&transport));
         router
@@ -80,6 +85,10 @@ impl Transport for Router {
         async move { routing.call_until_deadline(call).await }.boxed()
     }
 
+    fn tell(&self, call: Call) {
+        self.0.tell(call, Epoch(0));
+    }
+
     fn engine(&self) -> Option<&Arc<Engine>> {
         Some(self.0.engine())
     }
@@ -92,6 +101,10 @@ impl Transport for Router {
 impl MeshHandler for Router {
     fn handle(&self, _from: &NodeRun, request: MeshRequest) -> BoxFuture<'static, MeshReply> {
         let routing = self.0.clone();
+        if request.one_way {
+            routing.take(request);
+            return std::future::ready(MeshReply::Reply(Ok(Payload::default()))).boxed();
+        }
         async move { routing.answer(request).await }.boxed()
     }
 }
@@ -189,7 +202,7 @@ impl Routing {
         call: Call,
     ) -> Result<MeshReply, NoAnswer> {
         let deadline = call.context.deadline;
-        let answer = self.network.request(to, MeshRequest { shard, epoch, call });
+        let answer = self.network.request(to, MeshRequest { shard, epoch, call, one_way: false });
         match timeout_at(deadline, answer).await {
             Ok(Ok(MeshReply::Reply(outcome))) => here(outcome).map(MeshReply::Reply),
             Ok(Ok(moved @ MeshReply::Moved { .. })) => Ok(moved),
@@ -227,7 +240,7 @@ impl Routing {
     }
 
     async fn answer(&self, request: MeshRequest) -> MeshReply {
-        let MeshRequest { shard, epoch, call } = request;
+        let MeshRequest { shard, epoch, call, .. } = request;
         let mine = call.target.shard(self.engine().shards());
         if mine != shard {
             let other = format!(

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cx::Cx;
-use crate::engine::{Loaded, MethodEntry};
+use crate::engine::{Hooks, Loaded, MethodEntry};
 use crate::reference::ActorRef;
 
 #[diagnostic::on_unimplemented(
@@ -33,6 +33,11 @@ pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 
 pub trait ActorMethods: Actor {
     /// Every method, in the order of the source.
     fn methods() -> Vec<MethodEntry<Self>>;
+
+    /// What happens when an actor comes into memory and leaves it.
+    fn hooks() -> Hooks<Self> {
+        Hooks::NONE
+    }
 }
 
 /// How the activations of a type live.

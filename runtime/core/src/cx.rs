@@ -1,14 +1,15 @@
 //! The context of a turn: who is running, for which call, until when; and the way to call other actors.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::actor::{Access, Actor, Method};
+use crate::actor::Actor;
 use crate::call::{CallContext, Chain, Frame};
-use crate::engine::{AnyActivation, Core};
+use crate::engine::{AnyActivation, Core, Outgoing};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
 use crate::rows::RowChange;
@@ -32,6 +33,8 @@ struct Inner {
     saw: AtomicU64,
     /// The rows that the turn has changed so far.
     rows: Mutex<Vec<RowChange>>,
+    /// What the turn tells others once it has ended well. Most turns tell nothing.
+    told: OnceLock<Mutex<Vec<Box<dyn Outgoing>>>>,
 }
 
 impl Cx {
@@ -39,20 +42,22 @@ impl Cx {
     pub(crate) const NONE: Self = Self(None);
 
     /// The context of a turn of an exclusive or a concurrent method, one that may commit or one that may not.
-    pub(crate) fn new<M: Method>(
+    pub(crate) fn new(
         activation: Arc<dyn AnyActivation>,
         call: CallContext,
+        exclusive: bool,
         commits: bool,
         saw: Seq,
     ) -> Self {
         Self(Some(Arc::new(Inner {
             activation,
             call,
-            exclusive: M::Access::EXCLUSIVE,
+            exclusive,
             commits,
             calls_made: AtomicU64::new(0),
             saw: AtomicU64::new(saw.0),
             rows: Mutex::default(),
+            told: OnceLock::new(),
         })))
     }
 
@@ -91,16 +96,36 @@ impl Cx {
         ActorRef::new(Origin::Turn(self.clone()), key.as_ref()).into()
     }
 
-    /// Whether everything that this turn has seen is committed: what it says to others may then leave.
-    pub(crate) fn may_speak(&self) -> bool {
-        self.shard().gate().committed().is_some_and(|committed| committed >= self.saw())
+    /// Takes the actor out of memory when this turn and those that wait now are done, whether they fail or not. The next
+    /// call activates it again.
+    pub fn deactivate(&self) {
+        let (actor, engine) = (self.actor_id().clone(), self.engine().clone());
+        let env = engine.env().clone();
+        env.spawn(Box::pin(async move {
+            engine.deactivate(&actor).await;
+        }));
     }
 
-    /// Waits until it [may speak](Self::may_speak).
+    /// Keeps the actor in memory for so long from now, although nobody calls it. It still leaves when it is asked to, or
+    /// when the node stops.
+    pub fn keep_alive(&self, duration: Duration) {
+        let engine = self.engine();
+        engine.keep_alive(self.actor_id(), engine.env().now() + duration);
+    }
+
+    /// Whether everything that this turn has seen is committed, and what earlier turns told has left: what it says to
+    /// others may then leave.
+    pub(crate) fn may_speak(&self) -> bool {
+        let (shard, saw) = (self.shard(), self.saw());
+        shard.gate().committed().is_some_and(|committed| committed >= saw) && shard.post().has_left(saw)
+    }
+
+    /// Waits until everything that this turn has seen is committed.
     pub(crate) async fn output_gate(&self) -> Result<(), Closed> {
         self.shard().gate().wait(self.saw()).await
     }
 
+    /// The newest record whose effect the turn has seen.
     pub(crate) fn saw(&self) -> Seq {
         Seq(self.inner().saw.load(Ordering::Relaxed))
     }
@@ -126,6 +151,26 @@ impl Cx {
         std::mem::take(&mut self.inner().rows.lock())
     }
 
+    /// Sends this when the turn has ended well and its output gate is open.
+    pub(crate) fn send_at_end(&self, letter: Box<dyn Outgoing>) {
+        self.inner().told.get_or_init(Mutex::default).lock().push(letter);
+    }
+
+    /// What [`send_at_end`](Self::send_at_end) was given.
+    pub(crate) fn take_told(&self) -> Vec<Box<dyn Outgoing>> {
+        let told = self.0.as_ref().and_then(|inner| inner.told.get());
+        told.map(|told| std::mem::take(&mut *told.lock())).unwrap_or_default()
+    }
+
+    /// Waits until everything that this actor's earlier turns have told others has left, so that a call does not
+    /// overtake it.
+    pub(crate) async fn earlier_messages(&self) {
+        let (post, saw) = (self.shard().post(), self.saw());
+        if !post.has_left(saw) {
+            post.when_left(saw).await;
+        }
+    }
+
     pub(crate) fn shard(&self) -> &Arc<OwnedShard> {
         self.inner().activation.shard()
     }
@@ -143,10 +188,6 @@ impl Cx {
     pub(crate) fn context_of_call(&self, ordinal: u64) -> CallContext {
         let Inner { call, exclusive, .. } = self.inner();
         let frame = Frame { actor: self.actor_id().clone(), call_id: call.id, exclusive: *exclusive };
-        CallContext {
-            id: call.id.child(ordinal),
-            deadline: call.deadline,
-            chain: call.chain.push(frame),
-        }
+        CallContext { id: call.id.child(ordinal), deadline: call.deadline, chain: call.chain.push(frame) }
     }
 }

@@ -44,6 +44,10 @@ pub enum CallError<E = AppError> {
     /// The method panicked. The turn was rolled back; the actor and the node go on.
     #[error("the method panicked and was rolled back: {0}")]
     Panicked(String),
+    /// The actor does not take the call: it could not be activated, it is parked, or a filter refuses. Nothing has
+    /// happened, and repeating the call at once will not help.
+    #[error("refused: {0}")]
+    Refused(String),
     /// The method returned its own error. The turn was rolled back.
     #[error("{0}")]
     App(E),
@@ -68,6 +72,7 @@ impl<E> CallError<E> {
             Self::Invalid(_) => "invalid",
             Self::Unavailable(_) => "unavailable",
             Self::Panicked(_) => "panicked",
+            Self::Refused(_) => "refused",
             Self::App(_) => "app",
         }
     }
@@ -87,6 +92,10 @@ impl<E> CallError<E> {
             "Nobody can serve the actor now. Repeat the call with the same id: it is applied once.",
         ),
         ("panicked", "The method panicked. Its turn was rolled back; the actor and the node go on."),
+        (
+            "refused",
+            "The actor could not be activated, is parked after panics, or a filter refuses; the message says which.",
+        ),
         ("app", "The method returned its own error. Its turn was rolled back."),
     ];
 
@@ -100,6 +109,7 @@ impl<E> CallError<E> {
             Self::Invalid(what) => CallError::Invalid(what),
             Self::Unavailable(why) => CallError::Unavailable(why),
             Self::Panicked(what) => CallError::Panicked(what),
+            Self::Refused(why) => CallError::Refused(why),
             Self::App(error) => f(error),
         }
     }

@@ -13,15 +13,19 @@ pub mod actor;
 pub mod call;
 pub mod codec;
 pub mod cx;
+pub mod dead_letters;
 pub mod engine;
 pub mod env;
 pub mod error;
 pub mod identity;
 pub mod journal;
+pub mod lanes;
 pub mod map;
+mod messages;
 pub mod reference;
 pub mod retry;
 pub mod rows;
+pub mod schedule;
 pub mod shard;
 pub mod stripes;
 pub mod transport;
@@ -41,7 +45,7 @@ pub mod __private {
         Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Method,
     };
     pub use crate::cx::Cx;
-    pub use crate::engine::MethodEntry;
+    pub use crate::engine::{Hooks, MethodEntry};
     pub use crate::error::AppError;
     pub use crate::reference::{ActorRef, Call};
 }

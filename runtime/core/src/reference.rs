@@ -38,7 +38,7 @@ impl Origin {
     }
 
     /// The engine of this process, if there is one.
-    fn engine(&self) -> Option<&Arc<Core>> {
+    pub(crate) fn engine(&self) -> Option<&Arc<Core>> {
         match self {
             Self::Program(transport) => transport.engine().map(|engine| &***engine),
             Self::Turn(cx) => Some(cx.engine()),
@@ -52,14 +52,14 @@ impl Origin {
         }
     }
 
-    fn env(&self) -> &SharedEnv {
+    pub(crate) fn env(&self) -> &SharedEnv {
         match self {
             Self::Program(transport) => transport.env(),
             Self::Turn(cx) => cx.engine().env(),
         }
     }
 
-    fn transport(&self) -> Option<SharedTransport> {
+    pub(crate) fn transport(&self) -> Option<SharedTransport> {
         match self {
             Self::Program(transport) => Some((**transport).clone()),
             Self::Turn(cx) => cx.engine().transport(),
@@ -113,18 +113,18 @@ enum State<M: Method> {
 
 type Outcome<M> = Result<<M as Method>::Reply, CallError<<M as Method>::Error>>;
 
-struct Prepared<M: Method> {
-    head: Head,
-    arguments: M::Arguments,
+pub(crate) struct Prepared<M: Method> {
+    pub(crate) head: Head,
+    pub(crate) arguments: M::Arguments,
 }
 
 /// All of a call but its arguments.
-struct Head {
-    origin: Origin,
+pub(crate) struct Head {
+    pub(crate) origin: Origin,
     /// The place among the calls of the turn that makes it. It is given when the call is made, not when it is polled, so
     /// that a repeated turn gives the same calls the same ids.
     ordinal: u64,
-    target: Result<ActorId, IdentityError>,
+    pub(crate) target: Result<ActorId, IdentityError>,
     /// If the caller chose one.
     id: Option<CallId>,
     /// If the caller chose one.
@@ -156,9 +156,23 @@ impl<M: Method> Call<M> {
 }
 
 impl<M: Method> Call<M> {
+    /// The turn that makes the call, if one does.
+    pub(crate) fn turn(&self) -> Option<Cx> {
+        match &self.0 {
+            State::Prepared(call) => call.head.origin.turn().cloned(),
+            _ => None,
+        }
+    }
+
+    /// The call as it was made, instead of starting it.
+    pub(crate) fn into_prepared(self) -> Prepared<M> {
+        let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
+        call
+    }
+
     /// The call in its encoded form instead of starting it: for those who store it or send it in another way.
     pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
-        let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };
+        let call = self.into_prepared();
         let context = call.head.context();
         let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(&call.arguments)?;
@@ -189,7 +203,7 @@ impl<M: Method> Future for Call<M> {
 
 impl Head {
     /// What travels with the call.
-    fn context(&self) -> CallContext {
+    pub(crate) fn context(&self) -> CallContext {
         let mut context = match &self.origin {
             Origin::Turn(cx) => cx.context_of_call(self.ordinal),
             Origin::Program(transport) => CallContext {
@@ -225,6 +239,7 @@ impl<M: Method> Prepared<M> {
         let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;
         if let Some(turn) = origin.turn() {
             turn.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
+            turn.earlier_messages().await;
         }
         let (context, arguments, begun) = match origin.engine() {
             Some(engine) => match engine.call_local::<M>(&target, context, arguments).await {
@@ -235,7 +250,9 @@ impl<M: Method> Prepared<M> {
             None => (context, encode::<M>(&arguments)?, false),
         };
         let Some(transport) = origin.transport() else {
-            return Err(CallError::Unavailable("the node is stopping; repeat the call with the same id".into()));
+            return Err(CallError::Unavailable(
+                "the node is stopping; repeat the call with the same id".into(),
+            ));
         };
         let call = WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context };
         let reply = transport.call(call).await.map_err(|error| match error {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::engine::Post;
 use crate::identity::{Epoch, Seq, Shard};
 use crate::journal::{Commit, Journal, JournalError, Position, Record, RecordKind};
 use crate::map::NodeRun;
@@ -38,6 +39,7 @@ pub struct OwnedShard {
     journal: Arc<dyn Journal>,
     writer: Mutex<Writer>,
     gate: Gate,
+    post: Post,
 }
 
 /// What the next record needs. `None` after the shard was closed.
@@ -62,7 +64,10 @@ impl OwnedShard {
             kind: RecordKind::Open(owner),
         })?;
         let writer = Mutex::new(Some(Position { epoch, seq }));
-        Ok((Arc::new(Self { shard, epoch, journal, writer, gate: Gate::default() }), seq))
+        Ok((
+            Arc::new(Self { shard, epoch, journal, writer, gate: Gate::default(), post: Post::default() }),
+            seq,
+        ))
     }
 
     /// The shard.
@@ -83,6 +88,11 @@ impl OwnedShard {
     /// Where output waits for commits.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Where what turns tell others waits for the gate.
+    pub(crate) fn post(&self) -> &Post {
+        &self.post
     }
 
     /// Appends one commit and returns its place.

@@ -13,6 +13,18 @@ pub trait Transport: Send + Sync + 'static {
     /// Makes the call and waits for its reply until the call's deadline. Dropping the future cancels the call.
     fn call(&self, call: Call) -> BoxFuture<'static, CallResult>;
 
+    /// Makes the call without waiting for its reply, in the order in which calls are told to one actor. What cannot be
+    /// delivered is counted and becomes a dead letter. Never blocks.
+    fn tell(&self, call: Call) {
+        let (target, method) = (call.target.clone(), call.method.clone());
+        let answer = self.call(call);
+        self.env().spawn(Box::pin(async move {
+            if let Err(error) = answer.await {
+                tracing::warn!(%target, %method, %error, "a message was told and nobody took it");
+            }
+        }));
+    }
+
     /// The engine of this process, if there is one: calls to its own shards then need no encoding.
     fn engine(&self) -> Option<&Arc<Engine>>;
 

@@ -13,19 +13,19 @@ use greenroom_macros::{Actor, actor_methods};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::world::World;
+use crate::checker::Checker;
 
 thread_local! {
-    /// The world of the simulation that this thread runs. Turns have no other way to it.
-    static WORLD: std::cell::RefCell<Option<Arc<World>>> = const { std::cell::RefCell::new(None) };
+    /// The checker of the simulation that this thread runs. Turns have no other way to it.
+    static CHECKER: std::cell::RefCell<Option<Arc<Checker>>> = const { std::cell::RefCell::new(None) };
 }
 
 /// What a planned panic says, so that nobody takes it for a mistake.
 pub(crate) const PLANNED_PANIC: &str = "this panic is part of the simulation";
 
-/// Makes `world` the one that turns of this thread see, until the guard is dropped.
-pub(crate) fn enter(world: &Arc<World>) -> Entered {
-    WORLD.set(Some(world.clone()));
+/// Makes `checker` the one that turns of this thread see, until the guard is dropped.
+pub(crate) fn enter(checker: &Arc<Checker>) -> Entered {
+    CHECKER.set(Some(checker.clone()));
     Entered
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct Entered;
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        WORLD.set(None);
+        CHECKER.set(None);
     }
 }
 
-fn with_world(act: impl FnOnce(&World)) {
-    WORLD.with_borrow(|world| world.as_deref().map(act));
+fn with_checker(act: impl FnOnce(&Checker)) {
+    CHECKER.with_borrow(|checker| checker.as_deref().map(act));
 }
 
 /// What turns had seen of their own state when they called another actor, by the value they sent.
@@ -101,7 +101,7 @@ impl Ledger {
 
     /// Has another ledger append the value first, then appends it here.
     pub(crate) async fn relay(&mut self, cx: &Cx, to: String, value: u64) -> Result<u64> {
-        with_world(|world| world.checker.crossing.leaves(value, cx.key(), self.values.len()));
+        with_checker(|checker| checker.crossing.leaves(value, cx.key(), self.values.len()));
         cx.actor::<Ledger>(to).mirror(value).await?;
         self.values.push(value);
         Ok(self.values.len() as u64)
@@ -109,9 +109,9 @@ impl Ledger {
 
     /// Appends what another ledger sends.
     pub(crate) async fn mirror(&mut self, value: u64) -> u64 {
-        with_world(|world| {
-            if let Some((key, length)) = world.checker.crossing.arrives(value) {
-                world.checker.output(&key, length, "a call made in the middle of a turn");
+        with_checker(|checker| {
+            if let Some((key, length)) = checker.crossing.arrives(value) {
+                checker.output(&key, length, "a call made in the middle of a turn");
             }
         });
         self.values.push(value);

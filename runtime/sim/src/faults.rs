@@ -1,10 +1,14 @@
 //! The schedule of faults: what goes wrong, when and for how long, drawn step by step from the seed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::scene::Scene;
+
+/// How long a drained node waits for its running turns.
+const DRAIN: Duration = Duration::from_millis(800);
 
 /// A fault of the schedule. Those of single messages and syncs are drawn where they happen.
 #[derive(Debug, Clone, Copy)]
@@ -30,24 +34,24 @@ enum Fault {
 }
 
 /// Makes things go wrong for the time that the seed gives.
-pub(crate) async fn trouble(cluster: Arc<Cluster>) {
-    let world = cluster.world.clone();
-    let end = Instant::now() + world.settings.trouble;
-    let choices = weighted(&cluster);
+pub(crate) async fn trouble(scene: Arc<Scene>) {
+    let world = scene.world.clone();
+    let end = Instant::now() + scene.settings.trouble;
+    let choices = weighted(&scene);
     loop {
-        world.sleep(0..2 * world.settings.fault_every_ms).await;
+        world.sleep(0..2 * scene.settings.fault_every_ms).await;
         if Instant::now() >= end {
             return;
         }
         if let Some(fault) = world.draw(|random| random.choice(&choices).copied()) {
-            happen(&cluster, fault);
+            happen(&scene, fault);
         }
     }
 }
 
 /// Each fault as often as its weight says.
-fn weighted(cluster: &Cluster) -> Vec<Fault> {
-    let schedule = &cluster.world.settings.schedule;
+fn weighted(scene: &Scene) -> Vec<Fault> {
+    let schedule = &scene.settings.schedule;
     let weights = [
         (Fault::Crash, schedule.crash),
         (Fault::CrashAll, schedule.crash / 5),
@@ -62,63 +66,65 @@ fn weighted(cluster: &Cluster) -> Vec<Fault> {
     weights.iter().flat_map(|(fault, weight)| (0..*weight).map(|_| *fault)).collect()
 }
 
-fn happen(cluster: &Arc<Cluster>, fault: Fault) {
-    let world = &cluster.world;
-    let node = world.draw(|random| random.usize(..cluster.size()));
+fn happen(scene: &Arc<Scene>, fault: Fault) {
+    let world = &scene.world;
+    let node = world.draw(|random| random.usize(..scene.nodes.size()));
     match fault {
-        Fault::Crash => cluster.crash_and_restart(node),
-        Fault::CrashAll => (0..cluster.size()).for_each(|node| cluster.crash_and_restart(node)),
-        Fault::Drain => cluster.drain_and_restart(node),
-        Fault::Pause => cluster.pause(node, world.millis(10..3_000)),
-        Fault::Cut => {
-            let other = world.draw(|random| random.usize(..cluster.size()));
-            cut(cluster, vec![(node, other)]);
+        Fault::Crash => scene.nodes.crash_and_restart(node),
+        Fault::CrashAll => (0..scene.nodes.size()).for_each(|node| scene.nodes.crash_and_restart(node)),
+        Fault::Drain => {
+            scene.nodes.drain(node, DRAIN, move |nodes| nodes.crash_and_restart(node));
         }
-        Fault::Partition => partition(cluster),
-        Fault::Outage => outage(cluster),
-        Fault::SlowDisk => slow_disk(cluster, node),
-        Fault::Replace => cluster.register.replace_for_no_reason(),
+        Fault::Pause => scene.nodes.pause(node, world.millis(10..3_000)),
+        Fault::Cut => {
+            let other = world.draw(|random| random.usize(..scene.nodes.size()));
+            cut(scene, vec![(node, other)]);
+        }
+        Fault::Partition => partition(scene),
+        Fault::Outage => outage(scene),
+        Fault::SlowDisk => slow_disk(scene, node),
+        Fault::Replace => scene.nodes.register.replace_for_no_reason(),
     }
 }
 
-fn partition(cluster: &Arc<Cluster>) {
-    cluster.world.stats.lock().partitions += 1;
-    let sides: Vec<_> = (0..cluster.size()).map(|_| cluster.world.chance(0.5)).collect();
-    let pairs = (0..cluster.size()).flat_map(|from| (0..cluster.size()).map(move |to| (from, to)));
-    cut(cluster, pairs.filter(|(from, to)| sides[*from] != sides[*to]).collect());
+fn partition(scene: &Arc<Scene>) {
+    scene.checker.stats.lock().partitions += 1;
+    let sides: Vec<_> = (0..scene.nodes.size()).map(|_| scene.world.chance(0.5)).collect();
+    let pairs = (0..scene.nodes.size()).flat_map(|from| (0..scene.nodes.size()).map(move |to| (from, to)));
+    cut(scene, pairs.filter(|(from, to)| sides[*from] != sides[*to]).collect());
 }
 
 /// Cuts these ways for a while.
-fn cut(cluster: &Arc<Cluster>, ways: Vec<(usize, usize)>) {
-    cluster.world.stats.lock().cuts += ways.len() as u64;
-    cluster.world.trace.add(format!("cut: {ways:?}"));
-    ways.iter().for_each(|(from, to)| cluster.cuts.cut(*from, *to));
-    let cluster = cluster.clone();
-    cluster.world.clone().spawn(async move {
-        cluster.world.sleep(50..4_000).await;
-        ways.iter().for_each(|(from, to)| cluster.cuts.mend(*from, *to));
+fn cut(scene: &Arc<Scene>, ways: Vec<(usize, usize)>) {
+    scene.checker.stats.lock().cuts += ways.len() as u64;
+    scene.world.trace.add(format!("cut: {ways:?}"));
+    ways.iter().for_each(|(from, to)| scene.nodes.cuts.cut(*from, *to));
+    let scene = scene.clone();
+    scene.world.clone().spawn(async move {
+        scene.world.sleep(50..4_000).await;
+        ways.iter().for_each(|(from, to)| scene.nodes.cuts.mend(*from, *to));
     });
 }
 
-fn outage(cluster: &Arc<Cluster>) {
-    cluster.world.stats.lock().outages += 1;
-    cluster.world.trace.add("the register is away");
-    cluster.register.set_away(true);
-    let cluster = cluster.clone();
-    cluster.world.clone().spawn(async move {
-        cluster.world.sleep(50..4_000).await;
-        cluster.world.trace.add("the register is back");
-        cluster.register.set_away(false);
+fn outage(scene: &Arc<Scene>) {
+    scene.checker.stats.lock().outages += 1;
+    scene.world.trace.add("the register is away");
+    scene.nodes.register.set_away(true);
+    let scene = scene.clone();
+    scene.world.clone().spawn(async move {
+        scene.world.sleep(50..4_000).await;
+        scene.world.trace.add("the register is back");
+        scene.nodes.register.set_away(false);
     });
 }
 
-fn slow_disk(cluster: &Arc<Cluster>, node: usize) {
-    cluster.world.stats.lock().slow_disks += 1;
-    cluster.world.trace.add(format!("disk {node} is slow"));
-    cluster.disk(node).set_slow(true);
-    let cluster = cluster.clone();
-    cluster.world.clone().spawn(async move {
-        cluster.world.sleep(50..3_000).await;
-        cluster.disk(node).set_slow(false);
+fn slow_disk(scene: &Arc<Scene>, node: usize) {
+    scene.checker.stats.lock().slow_disks += 1;
+    scene.world.trace.add(format!("the disk of node-{node} is slow"));
+    scene.nodes.disk(node).set_slow(true);
+    let scene = scene.clone();
+    scene.world.clone().spawn(async move {
+        scene.world.sleep(50..3_000).await;
+        scene.nodes.disk(node).set_slow(false);
     });
 }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use greenroom_testing::Mutation;
+use greenroom_testing::executor::Step;
 use tokio::sync::oneshot;
 
 use crate::actors::{self, PLANNED_PANIC};
-use crate::cluster::Cluster;
-use crate::executor::Step;
+use crate::checker::Checker;
 use crate::report::Report;
-use crate::settings::Mutation;
-use crate::world::World;
+use crate::scene::Scene;
 use crate::{faults, wish, workload};
 
 /// After healing every ledger must be served again within this time.
@@ -34,49 +34,48 @@ pub fn simulate(seed: u64, mutation: Option<Mutation>) -> Report {
 }
 
 async fn history(seed: u64, mutation: Option<Mutation>) -> Report {
-    let world = World::new(seed, mutation);
-    let _entered = actors::enter(&world);
-    world.trace.add(format!("{:?}", world.settings));
-    let cluster = Cluster::new(&world);
-    world.spawn(live(cluster.clone()));
-    world.spawn(end_if_stuck(world.clone()));
+    let scene = Scene::new(seed, mutation);
+    let (world, checker) = (&scene.world, &scene.checker);
+    let _entered = actors::enter(checker);
+    world.spawn(live(scene.clone()));
+    world.spawn(end_if_stuck(checker.clone()));
     let mut polls = 0;
     world
         .executor
-        .run(|step| {
+        .run(std::future::pending::<()>(), |step| {
             match step {
                 Step::Polled(task) => world.trace.polled(task.number()),
-                Step::Panicked(message) => world.checker.violate("nodes_do_not_panic", message),
-                Step::Idle => {}
+                Step::Panicked(message) => checker.violate("nodes_do_not_panic", message),
+                Step::Main | Step::Idle => {}
             }
             polls += 1;
             if polls > MOST_POLLS {
                 let message = format!("{MOST_POLLS} polls within {:?}", world.elapsed());
-                world.checker.violate("nothing_goes_round_in_circles", message);
+                checker.violate("nothing_goes_round_in_circles", message);
             }
-            world.is_over()
+            scene.is_over()
         })
         .await;
-    let mut stats = *world.stats.lock();
+    let mut stats = *checker.stats.lock();
     (stats.polls, stats.time) = (polls, world.elapsed());
-    cluster.dismantle();
-    let violation = world.checker.violation();
-    let (trace, hash) = world.trace.finish();
+    scene.nodes.dismantle();
+    let violation = checker.violation();
+    let (trace, hash) = world.trace.read();
     stats.events = trace.len() as u64;
     Report { seed, violation, trace, hash, stats }
 }
 
 /// Everything that happens to the cluster.
-async fn live(cluster: Arc<Cluster>) {
-    let world = cluster.world.clone();
-    for node in 0..cluster.size() {
+async fn live(scene: Arc<Scene>) {
+    let world = scene.world.clone();
+    for node in 0..scene.nodes.size() {
         world.sleep(0..200).await;
-        cluster.start(node);
+        scene.nodes.start(node);
     }
-    let clients: Vec<_> = (0..world.settings.clients)
+    let clients: Vec<_> = (0..scene.settings.clients)
         .map(|number| {
             let (done, finished) = oneshot::channel::<()>();
-            let client = workload::client(cluster.clone(), number);
+            let client = workload::client(scene.clone(), number);
             world.spawn(async move {
                 client.await;
                 let _ = done.send(());
@@ -84,55 +83,55 @@ async fn live(cluster: Arc<Cluster>) {
             finished
         })
         .collect();
-    faults::trouble(cluster.clone()).await;
+    faults::trouble(scene.clone()).await;
     world.heal();
-    cluster.heal();
+    scene.nodes.heal();
     join_all(clients).await;
-    judge(&cluster).await;
-    world.end();
+    judge(&scene).await;
+    scene.end();
 }
 
 /// Every ledger is served again, and what it holds fits what clients were told.
-async fn judge(cluster: &Arc<Cluster>) {
-    let world = &cluster.world;
+async fn judge(scene: &Arc<Scene>) {
+    let (world, checker) = (&scene.world, &scene.checker);
     let mut ledgers = BTreeMap::new();
-    for number in 0..world.settings.ledgers {
+    for number in 0..scene.settings.ledgers {
         let name = wish::ledger_name(number);
-        match workload::read_at_last(cluster, &name, SERVED_AGAIN_WITHIN).await {
+        match workload::read_at_last(scene, &name, SERVED_AGAIN_WITHIN).await {
             Some(values) => {
                 world.trace.add(format!("in the end {name} holds {} values", values.len()));
                 ledgers.insert(name, values);
             }
             None => {
                 let message = format!("nobody serves ledger {name} {SERVED_AGAIN_WITHIN:?} after healing");
-                world.checker.violate("everything_is_served_again", message);
+                checker.violate("everything_is_served_again", message);
             }
         }
     }
-    world.checker.check_history(&ledgers);
+    checker.check_history(&ledgers);
     if world.chance(0.1) {
-        i6_an_idle_cluster_writes_nothing(cluster).await;
+        i6_an_idle_cluster_writes_nothing(scene).await;
     }
 }
 
 /// I6: nothing is written to the register while nothing changes.
 ///
 /// The tasks of a node wait for changes, and a plan that has been carried out leaves nothing to plan.
-async fn i6_an_idle_cluster_writes_nothing(cluster: &Arc<Cluster>) {
+async fn i6_an_idle_cluster_writes_nothing(scene: &Scene) {
     // What began before the healing, like the restart of a drained node, ends first.
     tokio::time::sleep(SETTLED_WITHIN).await;
-    let before = cluster.register.writes();
+    let before = scene.nodes.register.writes();
     tokio::time::sleep(IDLE).await;
-    let written = cluster.register.writes() - before;
+    let written = scene.nodes.register.writes() - before;
     if written > 0 {
         let message = format!("{written} writes within {IDLE:?}");
-        cluster.world.checker.violate("i6_an_idle_cluster_writes_nothing", message);
+        scene.checker.violate("i6_an_idle_cluster_writes_nothing", message);
     }
 }
 
-async fn end_if_stuck(world: Arc<World>) {
+async fn end_if_stuck(checker: Arc<Checker>) {
     tokio::time::sleep(LONGEST).await;
-    world.checker.violate("every_history_ends", format!("it is not over after {LONGEST:?}"));
+    checker.violate("every_history_ends", format!("it is not over after {LONGEST:?}"));
 }
 
 /// Panics that actors are asked for are caught by the engine; here their messages would only hide others.

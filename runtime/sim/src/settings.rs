@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use greenroom_core::ShardCount;
+use greenroom_testing::Conditions;
+use greenroom_testing::conditions::{DiskFaults, NetworkFaults, RegisterFaults};
 
 /// What a seed decides beforehand.
 #[derive(Debug, Clone)]
@@ -21,11 +23,7 @@ pub(crate) struct Settings {
     /// The mean time between two faults of the schedule, milliseconds.
     pub(crate) fault_every_ms: u64,
     pub(crate) schedule: Schedule,
-    pub(crate) network: NetworkFaults,
-    pub(crate) disk: DiskFaults,
-    pub(crate) register: RegisterFaults,
-    /// How far the nodes' calendars may be off, in milliseconds.
-    pub(crate) clock_offset_ms: i64,
+    pub(crate) conditions: Conditions,
 }
 
 /// How much of each scheduled fault there is; 0 for none.
@@ -41,34 +39,6 @@ pub(crate) struct Schedule {
     pub(crate) replace: u32,
 }
 
-/// Probabilities per message, and the usual delay.
-#[derive(Debug, Clone)]
-pub(crate) struct NetworkFaults {
-    pub(crate) lose: f64,
-    pub(crate) duplicate: f64,
-    pub(crate) late: f64,
-    pub(crate) delay_ms: u64,
-}
-
-/// Probabilities per group of commits, the usual time of a sync, and the queue's limit.
-#[derive(Debug, Clone)]
-pub(crate) struct DiskFaults {
-    pub(crate) crash_before_notice: f64,
-    pub(crate) slow: f64,
-    pub(crate) sync_ms: u64,
-    pub(crate) queue: usize,
-}
-
-/// Probabilities per request of the register, and the usual delay of an answer and of a watch.
-#[derive(Debug, Clone)]
-pub(crate) struct RegisterFaults {
-    pub(crate) lose: f64,
-    pub(crate) lose_answer: f64,
-    pub(crate) late: f64,
-    pub(crate) delay_ms: u64,
-    pub(crate) watch_lag_ms: u64,
-}
-
 impl Settings {
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let shards = if random.u8(..12) == 0 { 260 } else { random.u16(1..12) };
@@ -81,26 +51,7 @@ impl Settings {
             trouble: Duration::from_millis(random.u64(4_000..12_000)),
             fault_every_ms: random.u64(150..1_500),
             schedule: Schedule::draw(random),
-            network: NetworkFaults {
-                lose: sometimes(random, 0.15),
-                duplicate: sometimes(random, 0.2),
-                late: sometimes(random, 0.1),
-                delay_ms: random.u64(1..8),
-            },
-            disk: DiskFaults {
-                crash_before_notice: sometimes(random, 0.03),
-                slow: sometimes(random, 0.1),
-                sync_ms: random.u64(1..12),
-                queue: if random.u8(..4) == 0 { random.usize(1..4) } else { 1_000 },
-            },
-            register: RegisterFaults {
-                lose: sometimes(random, 0.3),
-                lose_answer: sometimes(random, 0.3),
-                late: sometimes(random, 0.2),
-                delay_ms: random.u64(1..30),
-                watch_lag_ms: random.u64(1..300),
-            },
-            clock_offset_ms: if random.bool() { 60_000 } else { 0 },
+            conditions: conditions(random),
         }
     }
 }
@@ -126,49 +77,27 @@ fn sometimes(random: &mut Rng, most: f64) -> f64 {
     if random.bool() { random.f64() * most } else { 0.0 }
 }
 
-/// A mistake planted in the simulation's own parts, to show that the checkers find it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mutation {
-    /// The journal reports a group as durable before it is.
-    DurableTooEarly,
-    /// An actor is loaded without the calls it has applied.
-    LoadForgetsCalls,
-    /// An actor is loaded as it was one commit before.
-    LoadIsOld,
-    /// A crash takes synced records too.
-    SyncLies,
-    /// A crash leaves a later record and loses an earlier one.
-    TailHasHoles,
-    /// The register writes without comparing the version.
-    RegisterForgetsConflicts,
-    /// A restart does not raise the incarnation.
-    SameIncarnation,
-    /// From some restart on, each start finds the volume as it was long ago.
-    VolumeSetBack,
-    /// A node is started again while its earlier run goes on with the same store.
-    TwoRunsOnOneStore,
-    /// A client repeats an unanswered call with another id.
-    RepeatsWithAnotherId,
-    /// The network says that a request never left, although it was carried out.
-    LostCountsAsNotSent,
-    /// The network gives the answer of an earlier call of the same method.
-    AnswersOfOthers,
-}
-
-impl Mutation {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::DurableTooEarly,
-        Self::LoadForgetsCalls,
-        Self::LoadIsOld,
-        Self::SyncLies,
-        Self::TailHasHoles,
-        Self::RegisterForgetsConflicts,
-        Self::SameIncarnation,
-        Self::VolumeSetBack,
-        Self::TwoRunsOnOneStore,
-        Self::RepeatsWithAnotherId,
-        Self::LostCountsAsNotSent,
-        Self::AnswersOfOthers,
-    ];
+fn conditions(random: &mut Rng) -> Conditions {
+    Conditions {
+        network: NetworkFaults {
+            lose: sometimes(random, 0.15),
+            duplicate: sometimes(random, 0.2),
+            late: sometimes(random, 0.1),
+            delay_ms: random.u64(1..8),
+        },
+        disk: DiskFaults {
+            crash_before_notice: sometimes(random, 0.03),
+            slow: sometimes(random, 0.1),
+            sync_ms: random.u64(1..12),
+            queue: if random.u8(..4) == 0 { random.usize(1..4) } else { 1_000 },
+        },
+        register: RegisterFaults {
+            lose: sometimes(random, 0.3),
+            lose_answer: sometimes(random, 0.3),
+            late: sometimes(random, 0.2),
+            delay_ms: random.u64(1..30),
+            watch_lag_ms: random.u64(1..300),
+        },
+        clock_offset_ms: if random.bool() { 60_000 } else { 0 },
+    }
 }

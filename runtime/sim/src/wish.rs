@@ -4,7 +4,7 @@ use greenroom_core::codec::CodecError;
 use greenroom_core::{CallId, ContentType, Payload};
 use serde::Serialize;
 
-use crate::world::World;
+use crate::scene::Scene;
 
 /// What a client wants.
 #[derive(Debug, Clone)]
@@ -50,14 +50,14 @@ impl Wish {
     }
 
     /// A read, as msgpack.
-    pub(crate) fn read(world: &World, ledger: &str) -> Self {
-        let (id, content_type) = (CallId(world.draw(|random| random.u128(..))), ContentType::Msgpack);
+    pub(crate) fn read(scene: &Scene, ledger: &str) -> Self {
+        let (id, content_type) = (CallId(scene.world.draw(|random| random.u128(..))), ContentType::Msgpack);
         Self { id, ledger: ledger.to_owned(), what: What::Read, content_type }
     }
 
     /// Whatever the seed wants; `value` is this call's own.
-    pub(crate) fn draw(world: &World, value: u64) -> Self {
-        let ledgers = world.settings.ledgers;
+    pub(crate) fn draw(scene: &Scene, value: u64) -> Self {
+        let (world, ledgers) = (&scene.world, scene.settings.ledgers);
         let number = world.draw(|random| random.usize(..ledgers));
         let pause_ms = world.draw(|random| random.u64(0..400));
         let what = match world.draw(|random| random.u8(..20)) {

@@ -8,15 +8,15 @@ use futures_util::future::{Either, join, join_all, select};
 use greenroom_core::call::{Call, CallContext, Chain};
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::{ActorId, ActorType, AppError, CallError, ContentType};
+use greenroom_testing::{Mutation, Running};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::actors::{Ledger, LedgerRef};
+use crate::checker::Checker;
 use crate::checker::history::Told;
-use crate::cluster::{Cluster, Running};
-use crate::settings::Mutation;
+use crate::scene::Scene;
 use crate::wish::{What, Wish};
-use crate::world::World;
 
 /// What came of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,55 +30,50 @@ enum Answer {
 }
 
 /// One client, until some time after everything has healed.
-pub(crate) async fn client(cluster: Arc<Cluster>, number: usize) {
-    let world = cluster.world.clone();
+pub(crate) async fn client(scene: Arc<Scene>, number: usize) {
+    let world = scene.world.clone();
     let mut count = 0;
     let mut calm = 0;
     while calm < 3 {
         calm += usize::from(world.is_healed());
-        world.sleep(0..2 * world.settings.think_ms).await;
+        world.sleep(0..2 * scene.settings.think_ms).await;
         let together = if world.chance(0.15) { world.draw(|random| random.u64(2..8)) } else { 1 };
-        let wishes = (0..together).map(|nth| Wish::draw(&world, number as u64 * 1_000_000 + count + nth));
-        join_all(wishes.map(|wish| ask(&cluster, wish))).await;
+        let wishes = (0..together).map(|nth| Wish::draw(&scene, number as u64 * 1_000_000 + count + nth));
+        join_all(wishes.map(|wish| ask(&scene, wish))).await;
         count += together;
     }
 }
 
 /// Reads a ledger, now that nothing goes wrong any more; `None` if nobody answers within `patience`.
-pub(crate) async fn read_at_last(
-    cluster: &Arc<Cluster>,
-    ledger: &str,
-    patience: Duration,
-) -> Option<Vec<u64>> {
+pub(crate) async fn read_at_last(scene: &Arc<Scene>, ledger: &str, patience: Duration) -> Option<Vec<u64>> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
-        let wish = Wish::read(&cluster.world, ledger);
-        if let Answer::Final(Told::List(list)) = attempt(cluster, &wish, Instant::now() + patience / 10).await
-        {
+        let wish = Wish::read(scene, ledger);
+        if let Answer::Final(Told::List(list)) = attempt(scene, &wish, Instant::now() + patience / 10).await {
             return Some(list);
         }
-        cluster.world.sleep(10..100).await;
+        scene.world.sleep(10..100).await;
     }
     None
 }
 
 /// Repeats the call until there is an answer or the client has had enough.
-async fn ask(cluster: &Arc<Cluster>, mut wish: Wish) {
-    let world = &cluster.world;
-    let history = &world.checker.history;
+async fn ask(scene: &Arc<Scene>, mut wish: Wish) {
+    let (world, checker) = (&scene.world, &scene.checker);
+    let history = &checker.history;
     let call = history.begin(wish.id, &wish.ledger, wish.what.through(), wish.what.value());
     let enough = Instant::now() + world.millis(500..8_000);
     let asks_once = world.chance(0.25);
-    world.stats.lock().calls += 1;
+    checker.stats.lock().calls += 1;
     let told = loop {
         history.attempt(call);
         let until = enough.min(Instant::now() + world.millis(100..3_000));
         let until = if asks_once { enough } else { until };
         let answer = if world.chance(0.1) && !asks_once {
             history.attempt(call);
-            both(world, join(attempt(cluster, &wish, until), attempt(cluster, &wish, until)).await)
+            both(checker, join(attempt(scene, &wish, until), attempt(scene, &wish, until)).await)
         } else {
-            attempt(cluster, &wish, until).await
+            attempt(scene, &wish, until).await
         };
         let gives_up = asks_once || Instant::now() >= enough || world.chance(0.03);
         match answer {
@@ -87,23 +82,23 @@ async fn ask(cluster: &Arc<Cluster>, mut wish: Wish) {
             Answer::Again if gives_up => break Told::Nothing,
             Answer::NotDone | Answer::Again => {}
         }
-        world.stats.lock().repeats += 1;
+        checker.stats.lock().repeats += 1;
         world.sleep(1..200).await;
         if world.has(Mutation::RepeatsWithAnotherId) {
             wish.id = wish.id.child(0);
         }
     };
     world.trace.add(format!("{} {:?} of {:?}: {told:?}", wish.ledger, wish.what, wish.id));
-    note(world, &told);
+    note(checker, &told);
     if matches!(told, Told::Length(_)) && world.chance(0.1) {
-        let again = attempt(cluster, &wish, Instant::now() + world.millis(100..3_000)).await;
-        both(world, (Answer::Final(told.clone()), again));
+        let again = attempt(scene, &wish, Instant::now() + world.millis(100..3_000)).await;
+        both(checker, (Answer::Final(told.clone()), again));
     }
     history.end(call, told);
 }
 
-fn note(world: &World, told: &Told) {
-    let mut stats = world.stats.lock();
+fn note(checker: &Checker, told: &Told) {
+    let mut stats = checker.stats.lock();
     match told {
         Told::Length(_) => stats.appended += 1,
         Told::List(_) => stats.reads += 1,
@@ -113,11 +108,11 @@ fn note(world: &World, told: &Told) {
 }
 
 /// What two attempts with one id come to. If both were answered, they were answered alike (I4).
-fn both(world: &World, answers: (Answer, Answer)) -> Answer {
+fn both(checker: &Checker, answers: (Answer, Answer)) -> Answer {
     match answers {
         (Answer::Final(Told::Length(one)), Answer::Final(Told::Length(other))) if one != other => {
             let message = format!("one call id was told length {one} and length {other}");
-            world.checker.violate("i4_a_repeated_call_gets_the_stored_reply", message);
+            checker.violate("i4_a_repeated_call_gets_the_stored_reply", message);
             Answer::Final(Told::Length(one))
         }
         (answer @ Answer::Final(_), _) | (_, answer @ Answer::Final(_)) => answer,
@@ -127,28 +122,28 @@ fn both(world: &World, answers: (Answer, Answer)) -> Answer {
 }
 
 /// Sends the call once, through some node, and waits for the answer.
-async fn attempt(cluster: &Arc<Cluster>, wish: &Wish, until: Instant) -> Answer {
-    let world = &cluster.world;
-    let node = world.draw(|random| random.usize(..cluster.size()));
-    world.sleep(0..world.settings.network.delay_ms + 1).await;
-    let Some(running) = cluster.running(node) else { return Answer::Again };
-    if world.fault(world.settings.network.lose) {
+async fn attempt(scene: &Arc<Scene>, wish: &Wish, until: Instant) -> Answer {
+    let world = &scene.world;
+    let node = world.draw(|random| random.usize(..scene.nodes.size()));
+    world.sleep(0..world.conditions().network.delay_ms + 1).await;
+    let Some(running) = scene.nodes.running(node) else { return Answer::Again };
+    if world.fault(world.conditions().network.lose) {
         world.sleep(0..500).await;
         return Answer::Again;
     }
     let (report, answer) = oneshot::channel();
     let typed = wish.content_type == ContentType::Msgpack && world.chance(0.5);
-    let (run, wish_there, world_there) = (running.clone(), wish.clone(), world.clone());
+    let (run, wish_there, checker) = (running.clone(), wish.clone(), scene.checker.clone());
     let task = world.executor.spawn(
         running.owner,
         Box::pin(async move {
             let answer = if typed {
-                as_program(&run, &wish_there, until).await
+                as_program(&run, &checker, &wish_there, until).await
             } else {
-                as_gateway(&run, &wish_there, until).await
+                as_gateway(&run, &checker, &wish_there, until).await
             };
             let _ = report.send(answer.unwrap_or_else(|unexpected| {
-                world_there.checker.violate("callers_are_told_what_they_can_use", unexpected);
+                checker.violate("callers_are_told_what_they_can_use", unexpected);
                 Answer::Again
             }));
         }),
@@ -164,12 +159,17 @@ async fn attempt(cluster: &Arc<Cluster>, wish: &Wish, until: Instant) -> Answer 
             Answer::Again
         }
     };
-    world.sleep(0..world.settings.network.delay_ms + 1).await;
-    if world.fault(world.settings.network.lose) { Answer::Again } else { answer }
+    world.sleep(0..world.conditions().network.delay_ms + 1).await;
+    if world.fault(world.conditions().network.lose) { Answer::Again } else { answer }
 }
 
 /// The call by name, as the gateway makes it: one attempt.
-async fn as_gateway(run: &Running, wish: &Wish, deadline: Instant) -> Result<Answer, String> {
+async fn as_gateway(
+    run: &Running,
+    checker: &Checker,
+    wish: &Wish,
+    deadline: Instant,
+) -> Result<Answer, String> {
     let target = ActorType::new("Ledger").and_then(|ledger| ActorId::new(ledger, &wish.ledger));
     let call = Call {
         target: target.map_err(|error| error.to_string())?,
@@ -178,7 +178,7 @@ async fn as_gateway(run: &Running, wish: &Wish, deadline: Instant) -> Result<Ans
         context: CallContext { id: wish.id, deadline, chain: Chain::default() },
     };
     let outcome = run.router.call_once(call.clone()).await;
-    run.world.checker.reply_leaves(&call, &outcome);
+    checker.reply_leaves(&call, &outcome);
     match outcome {
         Ok(reply) if wish.what == What::Read => {
             let list = reply.decode("the reply").map_err(|error| error.to_string())?;
@@ -193,14 +193,19 @@ async fn as_gateway(run: &Running, wish: &Wish, deadline: Instant) -> Result<Ans
 }
 
 /// The call by a typed reference, as a program in the node makes it: repeated by the router until its deadline.
-async fn as_program(run: &Running, wish: &Wish, deadline: Instant) -> Result<Answer, String> {
+async fn as_program(
+    run: &Running,
+    checker: &Checker,
+    wish: &Wish,
+    deadline: Instant,
+) -> Result<Answer, String> {
     let ledger = LedgerRef::from(ActorRef::<Ledger>::new(Origin::Program(run.router.clone()), &wish.ledger));
     let timeout = deadline.saturating_duration_since(Instant::now());
     let id = wish.id;
     let length = match wish.what.clone() {
         What::Read => match ledger.read().call_id(id).timeout(timeout).await {
             Ok(list) => {
-                run.world.checker.list_leaves(&wish.ledger, &list);
+                checker.list_leaves(&wish.ledger, &list);
                 return Ok(Answer::Final(Told::List(list)));
             }
             Err(error) => Err(error),
@@ -215,7 +220,7 @@ async fn as_program(run: &Running, wish: &Wish, deadline: Instant) -> Result<Ans
     };
     match length {
         Ok(length) => {
-            run.world.checker.output(&wish.ledger, length as usize, "a reply to a program");
+            checker.output(&wish.ledger, length as usize, "a reply to a program");
             Ok(Answer::Final(Told::Length(length as usize)))
         }
         Err(error) => failed(&wish.what, error),

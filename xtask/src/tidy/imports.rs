@@ -67,9 +67,14 @@ const TABLE: &[Row] = &[
         "the node puts the parts together; nothing but the edge stands above it",
     ),
     row(
+        "greenroom-testing",
+        &["greenroom-cluster", "greenroom-core"],
+        "it drives the parts itself, with its own clock, network and disk, under the node and beside its store",
+    ),
+    row(
         "greenroom-sim",
-        &["greenroom-cluster", "greenroom-core", "greenroom-macros", "greenroom-store"],
-        "it drives the parts itself, with its own clock, network and disk",
+        &["greenroom-cluster", "greenroom-core", "greenroom-macros", "greenroom-testing"],
+        "it checks the parts in a simulated cluster; the node stands above them",
     ),
     row("greenroom-tls", &[], "whoever speaks to a node needs it, and nothing else of the runtime"),
     row(
@@ -109,9 +114,17 @@ const TABLE: &[Row] = &[
     ),
     row(
         "greenroom-bench",
-        &["greenroom", "greenroom-client", "greenroom-cluster", "greenroom-core", "greenroom-store"],
+        &[
+            "greenroom",
+            "greenroom-bench-rig",
+            "greenroom-client",
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-store",
+        ],
         "edge: measures the parts and the whole",
     ),
+    row("greenroom-bench-rig", &[], "other frameworks are measured with it, in programs without any of ours"),
     row(
         "greenroom-wordcount",
         &["greenroom"],

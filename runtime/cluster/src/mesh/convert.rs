@@ -40,7 +40,7 @@ pub const MAX_CHAIN: usize = 1024;
 const LONGEST_DEADLINE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A request as it goes over the wire; its deadline is filled in when it is written.
-pub fn request_to_wire(call: &Call) -> v1::Request {
+pub fn request_to_wire(call: &Call, one_way: bool) -> v1::Request {
     let mut chain: Vec<_> = call.context.chain.frames().map(frame_to_wire).collect();
     chain.reverse();
     v1::Request {
@@ -51,7 +51,7 @@ pub fn request_to_wire(call: &Call) -> v1::Request {
         deadline_ms: 0,
         chain,
         traceparent: String::new(),
-        one_way: false,
+        one_way,
     }
 }
 
@@ -83,7 +83,7 @@ pub fn request_from_wire(
     };
     let arguments = request.arguments.unwrap_or_default().try_into()?;
     let call = Call { target, method: request.method.into(), arguments, context };
-    Ok(MeshRequest { shard, epoch: Epoch(epoch), call })
+    Ok(MeshRequest { shard, epoch: Epoch(epoch), call, one_way: request.one_way })
 }
 
 /// An answer as it goes over the wire.

@@ -160,6 +160,12 @@ async fn take(shared: &Arc<Shared>, link: &Arc<Link>, envelope: v1::Envelope) ->
                 Err(error) => link.reply(id, MeshReply::Reply(Err(CallError::Invalid(error.to_string())))),
             }
         }
+        Received::Take { shard, epoch, request } => {
+            match convert::request_from_wire(shard, epoch, request, shared.config.env.now()) {
+                Ok(request) => take_one_way(shared, link, request),
+                Err(error) => tracing::warn!(peer = %link.peer.name, %error, "a message that cannot be read"),
+            }
+        }
         // The caller may have given up at this very moment.
         Received::Answer { waiter, response } => drop(waiter.send(Outcome::Answer(response))),
         Received::Stop(task) => task.abort(),
@@ -187,6 +193,17 @@ async fn serve(shared: &Arc<Shared>, link: &Arc<Link>, id: u64, request: MeshReq
     }));
     // Nothing comes back: the reader is here, so no cancel can have come in between.
     link.state.lock().working(id, task);
+}
+
+/// Lets the handler take a message, before the next envelope is read.
+fn take_one_way(shared: &Arc<Shared>, link: &Link, request: MeshRequest) {
+    shared.stats.one_way_in.increment();
+    let (handler, run) = (shared.handler.clone(), link.peer.run);
+    let mut taken =
+        Box::pin(AssertUnwindSafe(async move { handler.handle(&run, request).await }).catch_unwind());
+    if taken.as_mut().now_or_never().is_none() {
+        shared.config.env.spawn(Box::pin(async move { drop(taken.await) }));
+    }
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> MeshReply {

@@ -16,6 +16,7 @@ use super::config::NodeIdentity;
 use super::convert;
 use super::error::Violation;
 use super::link::{LinkState, NotTaken};
+use super::stats::MeshStats;
 use crate::network::{MeshReply, MeshRequest};
 
 /// One side of an open link.
@@ -31,6 +32,7 @@ pub(super) struct Link {
     pub(super) work: Notify,
     pub(super) closed: CancellationToken,
     pub(super) end: OnceLock<End>,
+    stats: Arc<MeshStats>,
 }
 
 /// What becomes of a request.
@@ -71,15 +73,16 @@ impl Link {
             work: Notify::new(),
             closed: shared.closed.child_token(),
             end: OnceLock::new(),
+            stats: shared.stats.clone(),
         })
     }
 
     /// Asks the other node. Dropping the future cancels the request there.
     pub(super) async fn ask(&self, request: &MeshRequest) -> Outcome {
         let (waiter, answer) = oneshot::channel();
-        let MeshRequest { shard, epoch, call } = request;
+        let MeshRequest { shard, epoch, call, .. } = request;
         let place = (u32::from(shard.0), epoch.0);
-        let wire = convert::request_to_wire(call);
+        let wire = convert::request_to_wire(call, false);
         let taken = self.state.lock().request(place, wire, call.context.deadline, waiter);
         let mut asking = match taken {
             Ok(id) => Asking { link: self, id, answered: false },
@@ -93,6 +96,15 @@ impl Link {
         outcome.unwrap_or_else(|_| Outcome::Lost("the link was given up".to_owned()))
     }
 
+    /// Puts a request into the queue whose answer nobody waits for.
+    pub(super) fn tell(&self, request: &MeshRequest) -> Result<(), NotTaken> {
+        let MeshRequest { shard, epoch, call, .. } = request;
+        let wire = convert::request_to_wire(call, true);
+        self.state.lock().tell((u32::from(shard.0), epoch.0), wire, call.context.deadline)?;
+        self.work.notify_one();
+        Ok(())
+    }
+
     /// Takes no new request and closes the link once everything is answered.
     pub(super) fn retire(&self) {
         self.state.lock().retire();
@@ -102,6 +114,7 @@ impl Link {
     /// Ends the link at once. What waits is told so; tasks that work for the other node are stopped.
     pub(super) fn close(&self, end: End) {
         let remains = self.state.lock().close();
+        self.stats.one_way_lost.add(remains.untold);
         let text = self.end.get_or_init(|| end).to_string();
         let peer = &self.peer.name;
         for waiter in remains.unsent {

@@ -80,6 +80,8 @@ pub(super) enum NotTaken {
 pub(super) enum Received<W, T> {
     /// Work on this request, then [`reply`](LinkState::reply).
     Serve { id: u64, shard: u32, epoch: u64, request: v1::Request },
+    /// Take this request: nobody waits for an answer.
+    Take { shard: u32, epoch: u64, request: v1::Request },
     /// Give this answer to who waits for it.
     Answer { waiter: W, response: v1::Response },
     /// The caller has given up: stop this task.
@@ -112,6 +114,8 @@ pub(super) struct Remains<W, T> {
     pub(super) lost: Vec<W>,
     /// Tasks that work for the other side.
     pub(super) tasks: Vec<T>,
+    /// How many requests that nobody waits for never left.
+    pub(super) untold: usize,
 }
 
 impl<W, T> LinkState<W, T> {
@@ -143,20 +147,48 @@ impl<W, T> LinkState<W, T> {
         let id = self.next_request;
         let envelope =
             v1::Envelope { sequence: 0, request: id, shard, epoch, body: Some(Body::Call(request)) };
-        let bytes = size(&envelope);
-        if bytes > self.limits.max_message_bytes {
-            return Err(NotTaken::TooLarge { bytes });
-        }
-        let full = self.asked.len() >= self.limits.max_in_flight_per_link
-            || self.queue.len() >= self.longest_queue()
-            || (self.queued_bytes > 0 && self.queued_bytes + bytes > self.limits.max_waiting_bytes);
-        if full {
+        let bytes = self.room_for(&envelope)?;
+        if self.asked.len() >= self.limits.max_in_flight_per_link {
             return Err(NotTaken::Overloaded);
         }
         self.next_request += 1;
         self.asked.insert(id, Asked { waiter, written: false });
         self.push(Queued { envelope, bytes, deadline: Some(deadline) });
         Ok(id)
+    }
+
+    /// Takes a request of this node that nobody waits for.
+    pub(super) fn tell(
+        &mut self,
+        (shard, epoch): (u32, u64),
+        request: v1::Request,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
+        if self.phase != Phase::Open {
+            return Err(NotTaken::Retired);
+        }
+        let envelope = v1::Envelope {
+            sequence: 0,
+            request: self.next_request,
+            shard,
+            epoch,
+            body: Some(Body::Call(request)),
+        };
+        let bytes = self.room_for(&envelope)?;
+        self.next_request += 1;
+        self.push(Queued { envelope, bytes, deadline: Some(deadline) });
+        Ok(())
+    }
+
+    /// The size of a request, if it may be queued.
+    fn room_for(&self, envelope: &v1::Envelope) -> Result<usize, NotTaken> {
+        let bytes = size(envelope);
+        if bytes > self.limits.max_message_bytes {
+            return Err(NotTaken::TooLarge { bytes });
+        }
+        let full = self.queue.len() >= self.longest_queue()
+            || (self.queued_bytes > 0 && self.queued_bytes + bytes > self.limits.max_waiting_bytes);
+        if full { Err(NotTaken::Overloaded) } else { Ok(bytes) }
     }
 
     /// The caller of this request has given up. One that was not written is dropped by [`batch`](Self::batch).
@@ -204,6 +236,10 @@ impl<W, T> LinkState<W, T> {
         epoch: u64,
         request: v1::Request,
     ) -> Result<Received<W, T>, Violation> {
+        // It was told before its sender knew that this side parts, and nobody would tell it again.
+        if request.one_way && self.phase != Phase::Closed {
+            return Ok(Received::Take { shard, epoch, request });
+        }
         if matches!(self.phase, Phase::Parted | Phase::Closed) {
             return Ok(Received::Nothing);
         }
@@ -274,8 +310,11 @@ impl<W, T> LinkState<W, T> {
             self.queued_bytes -= next.bytes;
             if let Some(Body::Call(request)) = &mut next.envelope.body {
                 // The caller may have given up while its call waited here.
-                let Some(asked) = self.asked.get_mut(&next.envelope.request) else { continue };
-                asked.written = true;
+                match self.asked.get_mut(&next.envelope.request) {
+                    Some(asked) => asked.written = true,
+                    None if request.one_way => {}
+                    None => continue,
+                }
                 request.deadline_ms =
                     next.deadline.map_or(0, |deadline| convert::remaining_ms(now, deadline));
             }
@@ -322,13 +361,16 @@ impl<W, T> LinkState<W, T> {
     /// The link is gone.
     pub(super) fn close(&mut self) -> Remains<W, T> {
         self.phase = Phase::Closed;
+        let one_way = |next: &&Queued| matches!(&next.envelope.body, Some(Body::Call(call)) if call.one_way);
+        let untold = self.queue.iter().filter(one_way).count();
         self.queue.clear();
         self.queued_bytes = 0;
         let (mut unsent, mut lost) = (Vec::new(), Vec::new());
         for (_, asked) in self.asked.drain() {
             if asked.written { lost.push(asked.waiter) } else { unsent.push(asked.waiter) }
         }
-        Remains { unsent, lost, tasks: self.serving.drain().filter_map(|(_, task)| task).collect() }
+        let tasks = self.serving.drain().filter_map(|(_, task)| task).collect();
+        Remains { unsent, lost, tasks, untold }
     }
 
     /// Calls, answers and cancels of honest nodes together stay below this.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
-use greenroom_core::CallError;
+use greenroom_core::{CallError, Payload};
 use greenroom_proto::v1;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ pub use stats::{MeshCounts, MeshStats};
 
 use self::driver::Outbound;
 use self::handle::{Link, Outcome};
+use self::link::NotTaken;
 use crate::network::{MeshHandler, MeshReply, MeshRequest, Network, NetworkError, PeerAddress};
 
 /// This node's end of the mesh. Dropping it closes all links at once; [`shutdown`](Self::shutdown) parts in peace.
@@ -119,6 +120,11 @@ impl Network for Mesh {
         let (shared, to) = (self.shared.clone(), to.clone());
         Box::pin(async move { shared.request(&to, &request).await })
     }
+
+    fn tell(&self, to: &PeerAddress, request: MeshRequest) -> BoxFuture<'static, Result<(), NetworkError>> {
+        let (shared, to) = (self.shared.clone(), to.clone());
+        Box::pin(async move { shared.tell(&to, &request).await })
+    }
 }
 
 /// How many links may be retired under one request. More would mean that two nodes retire each other's for ever.
@@ -147,6 +153,26 @@ impl Shared {
             };
         }
         Err(NetworkError::NotSent(format!("{to} closed {ATTEMPTS} links before the request was taken")))
+    }
+
+    async fn tell(self: &Arc<Self>, to: &PeerAddress, request: &MeshRequest) -> Result<(), NetworkError> {
+        for _ in 0..ATTEMPTS {
+            if self.is_leaving() {
+                return Err(NetworkError::NotSent("this node is leaving the mesh".to_owned()));
+            }
+            let link = dial::link_to(self, to).await?;
+            return match link.tell(request) {
+                Ok(()) => Ok(()),
+                Err(NotTaken::Retired) => continue,
+                Err(NotTaken::Overloaded) => {
+                    Err(NetworkError::NotSent(self.overloaded::<Payload>(to).to_string()))
+                }
+                Err(NotTaken::TooLarge { bytes }) => {
+                    Err(NetworkError::TooLarge { bytes, limit: self.config.limits.max_message_bytes })
+                }
+            };
+        }
+        Err(NetworkError::NotSent(format!("{to} closed {ATTEMPTS} links before the message was taken")))
     }
 
     fn overloaded<E>(&self, to: &PeerAddress) -> CallError<E> {

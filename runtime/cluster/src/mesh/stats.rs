@@ -54,6 +54,10 @@ counters! {
     strangers,
     /// Requests of other nodes refused because too many were in flight.
     overloaded,
+    /// One-way requests of other nodes.
+    one_way_in,
+    /// One-way requests of this node that were lost because their link ended before they were written.
+    one_way_lost,
 }
 
 /// A relaxed counter: it orders nothing, it only counts.

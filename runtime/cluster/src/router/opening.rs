@@ -42,7 +42,7 @@ impl Routing {
 
     /// Completes with true when the shard is served here, with false when the map gives it to somebody else or this
     /// node stops.
-    async fn when_open(&self, shard: Shard) -> bool {
+    pub(super) async fn when_open(&self, shard: Shard) -> bool {
         let (mut views, mut phase) = (self.node.map.watch(), self.node.phase.watch());
         loop {
             let Some(changed) = self.node.config.shards.changed(shard) else { return false };

@@ -5,4 +5,5 @@
 
 mod harness;
 mod membership;
+mod messages;
 mod routing;

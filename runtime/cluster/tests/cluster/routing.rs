@@ -12,7 +12,7 @@ use crate::harness::{Cluster, Node, key_owned_by, shard_of};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Gives a shard to another node at the next epoch. Its log stays behind, so only shards without data may go.
-async fn give(cluster: &Cluster, key: &str, to: &Node) {
+pub(crate) async fn give(cluster: &Cluster, key: &str, to: &Node) {
     let shard = shard_of(key);
     let change = |page: &mut Page| {
         let entry = &mut page.entries[usize::from(shard.0) % 256];
@@ -24,7 +24,7 @@ async fn give(cluster: &Cluster, key: &str, to: &Node) {
     cluster.rewrite(shard.page(), change).await;
 }
 
-async fn knows_epoch(node: &Node, key: &str, epoch: u64) {
+pub(crate) async fn knows_epoch(node: &Node, key: &str, epoch: u64) {
     let known = |view: &std::sync::Arc<greenroom_cluster::map::View>| {
         view.entry(shard_of(key)).is_some_and(|entry| entry.epoch == Epoch(epoch))
     };
@@ -134,7 +134,7 @@ async fn who_does_not_own_the_shard_says_who_does() {
     let (_cluster, nodes) = Cluster::started(2).await;
     let key = key_owned_by(&nodes[1]);
     let call = nodes[0].encoded(&key, "total", "", PATIENCE);
-    let request = MeshRequest { shard: shard_of(&key), epoch: Epoch(1), call };
+    let request = MeshRequest { shard: shard_of(&key), epoch: Epoch(1), call, one_way: false };
     let reply = nodes[0].router.handle(&nodes[1].run, request.clone()).await;
     assert_eq!(reply, MeshReply::Moved { owner: Some(nodes[1].run.store), epoch: Epoch(1) });
 

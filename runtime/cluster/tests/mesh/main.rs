@@ -5,5 +5,6 @@
 mod calls;
 mod intruders;
 mod links;
+mod messages;
 mod nodes;
 mod tls;

@@ -77,7 +77,7 @@ pub(crate) fn request(method: &str, arguments: &[u8]) -> MeshRequest {
     };
     let arguments = Payload { data: Bytes::copy_from_slice(arguments), ..Default::default() };
     let call = Call { target: "Counter/page-1".parse().unwrap(), method: method.into(), arguments, context };
-    MeshRequest { shard: Shard(3), epoch: Epoch(9), call }
+    MeshRequest { shard: Shard(3), epoch: Epoch(9), call, one_way: false }
 }
 
 pub(crate) fn replied(bytes: &[u8]) -> Result<MeshReply, NetworkError> {

@@ -13,6 +13,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -55,13 +56,33 @@ struct Cell<A: Actor> {
     loaded: Option<Arc<Loaded<A>>>,
     turns: Turns,
     waiting: VecDeque<Waiter<A>>,
-    /// When the last look for idle activations found that there had been a turn.
+    /// See [`idle_for`](Self::idle_for).
     last_used: Instant,
-    /// There has been a turn since.
     used: bool,
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
     /// before the actor is loaded again.
     lost: Seq,
+    aside: Aside<A>,
+}
+
+/// What the next turn, or who waits for one, must know. Only types with hooks ever have something here.
+enum Aside<A> {
+    Nothing,
+    /// The state that a failed turn went back to: `#[on_activate]` runs before it is used.
+    Kept(Box<Loaded<A>>),
+    /// Why the actor could not be activated: for those who waited.
+    Refused(Box<str>),
+}
+
+impl<A: Actor> Cell<A> {
+    /// How long there has been no turn, as far as is known: a turn that ends only leaves a mark (reading the clock costs
+    /// as much as a short turn), and whoever asks here next takes that time for its end.
+    fn idle_for(&mut self, now: Instant) -> Duration {
+        if std::mem::replace(&mut self.used, false) {
+            self.last_used = now;
+        }
+        now.saturating_duration_since(self.last_used)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,6 +113,8 @@ pub(crate) struct Entry {
     pub(crate) exclusive: bool,
     /// The call chain holds a concurrent turn of this actor already.
     pub(crate) reenter: bool,
+    /// How many may wait before it.
+    pub(crate) mailbox: usize,
 }
 
 impl<A: Actor> Activation<A> {
@@ -109,6 +132,7 @@ impl<A: Actor> Activation<A> {
             last_used: engine.env().now(),
             used: true,
             lost: Seq(0),
+            aside: Aside::Nothing,
         };
         let activated_unix_ms = engine.env().unix_ms();
         Self { id, shard, table, engine, activated_unix_ms, cell: Mutex::new(cell) }
@@ -143,7 +167,7 @@ impl<A: Actor> Activation<A> {
             if cell.turns == Turns::Gone {
                 return Err(EnterError::Gone);
             }
-            if cell.waiting.len() >= A::OPTIONS.mailbox {
+            if cell.waiting.len() >= entry.mailbox {
                 return Err(EnterError::Overloaded);
             }
             let (grant, granted) = oneshot::channel();
@@ -157,6 +181,21 @@ impl<A: Actor> Activation<A> {
     fn grant(self: &Arc<Self>, cell: &mut Cell<A>, exclusive: bool) -> TurnGuard<A> {
         let (exclusive, loaded) = take_turn(cell, exclusive);
         TurnGuard::new(self.clone(), exclusive, loaded)
+    }
+
+    /// Why the actor could not be activated, if that is why this activation has gone.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match &self.cell.lock().aside {
+            Aside::Refused(reason) => Some(reason.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The state waits for `#[on_activate]` to run again.
+    fn keep_aside(&self, loaded: Option<Arc<Loaded<A>>>) {
+        if let Some(kept) = loaded.and_then(Arc::into_inner) {
+            self.cell.lock().aside = Aside::Kept(Box::new(kept));
+        }
     }
 
     /// Takes a finished turn back and grants what may run now.
@@ -231,6 +270,8 @@ pub(crate) struct TurnGuard<A: Actor> {
     loaded: Option<Arc<Loaded<A>>>,
     exclusive: bool,
     changing: bool,
+    /// `#[on_activate]` has not succeeded yet.
+    waking: bool,
     /// The actor has been given back: what remains of the turn is its output.
     left: bool,
     entered: usize,
@@ -239,7 +280,7 @@ pub(crate) struct TurnGuard<A: Actor> {
 impl<A: Actor> TurnGuard<A> {
     fn new(activation: Arc<Activation<A>>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) -> Self {
         let entered = activation.engine.turns.enter();
-        Self { activation, loaded, exclusive, changing: false, left: false, entered }
+        Self { activation, loaded, exclusive, changing: false, waking: false, left: false, entered }
     }
 
     pub(crate) fn activation(&self) -> &Arc<Activation<A>> {
@@ -250,7 +291,6 @@ impl<A: Actor> TurnGuard<A> {
     pub(crate) fn saw(&self) -> Seq {
         self.loaded.as_ref().map_or(Seq(0), |loaded| loaded.saw)
     }
-
 
     /// What the turn works on; `None` if the state must be loaded first.
     pub(crate) fn loaded(&mut self) -> Option<&mut Arc<Loaded<A>>> {
@@ -274,6 +314,71 @@ impl<A: Actor> TurnGuard<A> {
                 cell.turns = Turns::Concurrent(1);
             }
         }
+    }
+
+    /// The state that a failed turn went back to, if nobody has used it since.
+    pub(crate) fn take_kept(&mut self) -> Option<Loaded<A>> {
+        let mut cell = self.activation.cell.lock();
+        match std::mem::replace(&mut cell.aside, Aside::Nothing) {
+            Aside::Kept(kept) => Some(*kept),
+            other => {
+                cell.aside = other;
+                None
+            }
+        }
+    }
+
+    /// Puts the loaded state in, for `#[on_activate]` to run first. Until [`awake`](Self::awake) nobody else sees it.
+    pub(crate) fn install_asleep(&mut self, loaded: Loaded<A>) {
+        self.loaded = Some(Arc::new(loaded));
+        (self.waking, self.changing) = (true, true);
+    }
+
+    /// `#[on_activate]` has succeeded. A turn that only wants to read then lets others read too.
+    pub(crate) fn awake(&mut self, exclusive: bool) {
+        (self.waking, self.changing) = (false, false);
+        if !exclusive {
+            self.exclusive = false;
+            let mut cell = self.activation.cell.lock();
+            if cell.turns == Turns::Exclusive {
+                cell.loaded.clone_from(&self.loaded);
+                cell.turns = Turns::Concurrent(1);
+            }
+        }
+    }
+
+    /// How long nobody but this turn has used the actor.
+    pub(crate) fn idle_for(&self, now: Instant) -> Duration {
+        self.activation.cell.lock().idle_for(now)
+    }
+
+    /// Takes the activation out of memory, together with those who wait: they are told why if a reason is given.
+    /// Everything that the state saw must be durable.
+    pub(crate) fn refuse(mut self, reason: &str) {
+        self.forget_state();
+        let mut cell = self.activation.cell.lock();
+        if cell.turns != Turns::Gone {
+            cell.turns = Turns::Gone;
+            cell.aside = Aside::Refused(reason.into());
+        }
+        let waiting = std::mem::take(&mut cell.waiting);
+        drop(cell);
+        drop(waiting);
+    }
+
+    /// Takes the state out of memory, and the activation with it unless somebody waits: then the next turn loads the
+    /// state again, and the order of those who wait stays. Everything that the state saw must be durable.
+    pub(crate) fn retire(mut self) {
+        self.forget_state();
+        let mut cell = self.activation.cell.lock();
+        if cell.waiting.iter().all(|waiter| waiter.grant.is_closed()) {
+            cell.turns = Turns::Gone;
+        }
+    }
+
+    fn forget_state(&mut self) {
+        (self.loaded, self.changing) = (None, false);
+        self.activation.cell.lock().aside = Aside::Nothing;
     }
 
     /// From now until [`changed`](Self::changed) a drop of this guard rolls the state back.
@@ -301,6 +406,9 @@ impl<A: Actor> TurnGuard<A> {
             loaded = roll_back(changed);
             if loaded.is_none() {
                 self.activation.cell.lock().lost = saw;
+            }
+            if self.waking || (self.activation.table.wakes() && !A::OPTIONS.no_rollback) {
+                self.activation.keep_aside(loaded.take());
             }
         }
         if !self.exclusive {
@@ -337,8 +445,11 @@ pub(crate) trait AnyActivation: Any + Send + Sync {
     fn activated_unix_ms(&self) -> u64;
     /// Calls that wait for a turn.
     fn waiting(&self) -> usize;
-    /// Leaves memory if nobody has called for the type's idle timeout and every commit is durable.
-    fn deactivate_if_idle(&self, now: Instant) -> bool;
+    fn table(&self) -> &Arc<dyn Dispatch>;
+    /// How long nobody has called; `None` while a turn runs.
+    fn idle_for(&self, now: Instant) -> Option<Duration>;
+    /// Leaves memory if nobody has called for so long and every commit is durable.
+    fn deactivate_if_idle(&self, now: Instant, at_least: Duration) -> bool;
     /// Leaves memory at once, because the shard has.
     fn abandon(&self);
     fn is_gone(&self) -> bool;
@@ -366,22 +477,32 @@ impl<A: Actor> AnyActivation for Activation<A> {
         self.cell.lock().waiting.len()
     }
 
-    fn deactivate_if_idle(&self, now: Instant) -> bool {
+    fn table(&self) -> &Arc<dyn Dispatch> {
+        &self.table
+    }
+
+    fn idle_for(&self, now: Instant) -> Option<Duration> {
         let mut cell = self.cell.lock();
-        if std::mem::replace(&mut cell.used, false) {
-            cell.last_used = now;
-        }
-        let idle = now.saturating_duration_since(cell.last_used) >= A::OPTIONS.idle_timeout;
+        (cell.turns == Turns::None).then(|| cell.idle_for(now))
+    }
+
+    fn deactivate_if_idle(&self, now: Instant, at_least: Duration) -> bool {
+        let mut cell = self.cell.lock();
+        let idle = cell.idle_for(now) >= at_least;
         if cell.turns != Turns::None || !idle {
             return false;
         }
-        let saw = cell.loaded.as_ref().map_or(Seq(0), |loaded| loaded.saw);
+        let saw = match (&cell.loaded, &cell.aside) {
+            (Some(loaded), _) => loaded.saw,
+            (None, Aside::Kept(kept)) => kept.saw,
+            (None, _) => cell.lost,
+        };
         // What is not durable yet could not be loaded again.
         if self.shard.gate().committed().is_some_and(|committed| committed < saw) {
             return false;
         }
         cell.turns = Turns::Gone;
-        cell.loaded = None;
+        (cell.loaded, cell.aside) = (None, Aside::Nothing);
         true
     }
 

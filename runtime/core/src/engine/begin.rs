@@ -58,7 +58,8 @@ impl Core {
                 return Begun::Done(Err(CallError::Deadlock { path }));
             }
         }
-        let Some(mut guard) = activation.enter_now(Entry { exclusive: M::Access::EXCLUSIVE, reenter: false })
+        let Some(mut guard) =
+            activation.enter_now(Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 })
         else {
             return Begun::NotNow(arguments);
         };
@@ -66,8 +67,12 @@ impl Core {
             return Begun::NotNow(arguments);
         }
         if guard.loaded().is_none() {
-            let Some(loaded) = turn::made_new() else { return Begun::NotNow(arguments) };
-            guard.install(loaded, M::Access::EXCLUSIVE);
+            match turn::made_new() {
+                Some(loaded) if !guard.activation().table().wakes() => {
+                    guard.install(loaded, M::Access::EXCLUSIVE);
+                }
+                _ => return Begun::NotNow(arguments),
+            }
         }
         let deadline = made.as_ref().map(|made| made.deadline);
         let cx = turn::cx::<M>(&guard, || made.unwrap_or_else(&context));

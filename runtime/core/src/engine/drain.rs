@@ -1,10 +1,13 @@
 //! The turns that run, and the wish that they end: a node that is about to stop takes no new work and waits for them.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::Core;
 use crate::stripes::Presence;
 
 /// Counts turns from the moment they have their actor until their output has left.
@@ -39,8 +42,9 @@ impl Turnstile {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Takes no new work and waits until every turn has ended, at most `timeout`; how many there were then.
-    pub(super) async fn drain(&self, timeout: Duration) -> usize {
+    /// Takes no new work and waits until every turn has ended and `farewell` is done, at most `timeout` in all; how many
+    /// turns there were then.
+    pub(super) async fn drain(&self, timeout: Duration, farewell: impl Future<Output = ()>) -> usize {
         self.draining.store(true, Ordering::SeqCst);
         let finished = async {
             loop {
@@ -51,8 +55,32 @@ impl Turnstile {
                 }
                 notice.await;
             }
+            farewell.await;
         };
         let _ = tokio::time::timeout(timeout, finished).await;
         self.running()
+    }
+}
+
+/// Work that is no turn, or not one yet, and that a drain waits for.
+pub(super) struct Running {
+    engine: Arc<Core>,
+    entered: usize,
+}
+
+impl Running {
+    pub(super) fn new(engine: Arc<Core>) -> Self {
+        let entered = engine.turns.enter();
+        Self { engine, entered }
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Core> {
+        &self.engine
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.engine.turns.leave(self.entered);
     }
 }

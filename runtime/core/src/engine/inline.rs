@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -118,6 +118,17 @@ pub(crate) async fn run<T: Send + 'static>(
         }
     }
     turn.hand_over(env, deadline).await
+}
+
+/// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task.
+pub(super) fn poll_in_place<T>(pace: &Arc<Pace>, turn: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    let _nested = Nested::enter();
+    let begun = sample(pace).map(|_| Instant::now());
+    let poll = turn.poll(&mut Context::from_waker(Waker::noop()));
+    if let Some(begun) = begun {
+        pace.measured(begun.elapsed());
+    }
+    poll
 }
 
 impl<T> Future for Turn<T> {

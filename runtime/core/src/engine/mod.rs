@@ -4,8 +4,10 @@
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
+//! - `lifecycle`: hooks, and how actors leave memory.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
+//! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
@@ -17,8 +19,11 @@ mod clock;
 mod drain;
 mod followers;
 mod inline;
+mod lifecycle;
 mod listing;
+mod post;
 mod snapshot;
+mod tell;
 mod turn;
 mod types;
 mod window;
@@ -33,12 +38,14 @@ use arc_swap::ArcSwapOption;
 use foldhash::quality::FixedState;
 use futures_util::future::BoxFuture;
 
-pub use activation::Loaded;
 pub(crate) use activation::AnyActivation;
+pub use activation::Loaded;
 pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
+pub use lifecycle::{Hooks, Leaving};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
@@ -46,6 +53,7 @@ pub use types::MethodEntry;
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::Payload;
+use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, Shard, ShardCount};
@@ -91,7 +99,9 @@ pub struct Core {
     directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
     change_log: ChangeLog,
     snapshots: Snapshots,
+    lifecycle: lifecycle::Lifecycle,
     followers: Followers,
+    dead_letters: DeadLetters,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -158,7 +168,9 @@ impl EngineBuilder {
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
+            lifecycle: lifecycle::Lifecycle::default(),
             followers: self.followers,
+            dead_letters: DeadLetters::default(),
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -194,6 +206,11 @@ impl Core {
     /// How many shards the cluster has.
     pub fn shards(&self) -> ShardCount {
         self.shards
+    }
+
+    /// The messages that nobody took.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
     }
 
     /// Time, tasks and randomness.
@@ -263,8 +280,8 @@ impl Core {
 
     /// Takes no further calls from outside, waits until the turns that run have ended and their commits are durable,
     /// at most `timeout`. Returns how many turns were still running then.
-    pub async fn drain(&self, timeout: Duration) -> usize {
-        self.turns.drain(timeout).await
+    pub async fn drain(self: &Arc<Self>, timeout: Duration) -> usize {
+        self.turns.drain(timeout, self.deactivate_all()).await
     }
 
     /// The activation of an actor, if it is in memory here.
@@ -286,7 +303,8 @@ impl Core {
                 Some(found) => found.clone(),
                 None => {
                     let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
-                    let make = || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
+                    let make =
+                        || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
                     match directory.try_insert_with(target.clone(), || Arc::new(make())) {
                         Ok(made) => {
                             self.record_change(&**made);
@@ -334,15 +352,10 @@ impl Core {
         self.transport.get()?.upgrade()
     }
 
-    /// Drops the activations that nobody has called for longer than their type's idle timeout.
-    fn deactivate_idle_now(&self) {
+    /// What is to be done every now and then.
+    fn tidy_up(self: &Arc<Self>) {
         let now = self.env.now();
-        let directory = self.directory.pin();
-        for (_, activation) in &directory {
-            if activation.deactivate_if_idle(now) {
-                self.forget(activation);
-            }
-        }
+        self.deactivate_idle_now();
         self.change_log.rest_if_unused(now);
         self.snapshots.drop_if_unused(now);
     }
@@ -359,7 +372,7 @@ async fn deactivate_idle(engine: Weak<Core>) {
         let Some(period) = engine.upgrade().map(|engine| engine.idle_check_period()) else { return };
         tokio::time::sleep(period).await;
         let Some(engine) = engine.upgrade() else { return };
-        engine.deactivate_idle_now();
+        engine.tidy_up();
     }
 }
 

@@ -64,7 +64,7 @@ struct Kept {
 struct Snapshot {
     /// Given before the look.
     stamp: Stamp,
-    /// The keys of each type, sorted. 16 bytes per actor, and the keys that are in memory only here.
+    /// The keys of each type, sorted. 24 bytes per actor; keys too long for that are shared with the activations.
     keys: BTreeMap<ActorType, Vec<SmolStr>>,
 }
 

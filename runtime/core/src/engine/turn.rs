@@ -16,19 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::{AnyActivation, EnterError, Entry, Loaded, TurnGuard};
 use super::inline::{self, Interrupted};
+use super::post;
 use super::window::{Applied, CallWindow};
-use super::{Core, Local};
-use crate::actor::{Access, Actor, Durability, Method};
+use super::{Core, Local, lifecycle};
+use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
-use crate::error::CallError;
+use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, Seq};
 use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
@@ -47,8 +49,8 @@ pub(super) enum Answer<M: Method> {
 /// What a call's deduplication record is made from.
 #[derive(Default)]
 pub(super) struct CallForm {
-    arguments_hash: u64,
-    reply_type: ContentType,
+    pub(super) arguments_hash: u64,
+    pub(super) reply_type: ContentType,
 }
 
 /// True if turns of this method may write a record.
@@ -157,7 +159,7 @@ pub(super) fn cx<M: Method>(guard: &TurnGuard<M::Actor>, call: impl FnOnce() -> 
     if !M::TAKES_CX && !commits::<M>() {
         return Cx::NONE;
     }
-    Cx::new::<M>(guard.activation().clone(), call(), commits::<M>(), guard.saw())
+    Cx::new(guard.activation().clone(), call(), M::Access::EXCLUSIVE, commits::<M>(), guard.saw())
 }
 
 /// How far a turn has come, for whoever finds it interrupted. Turns that write nothing never get far.
@@ -204,8 +206,12 @@ pub(super) async fn turn<M: Method>(
             (guard.saw(), reply.map(Answer::Fresh))
         }
     };
+    let told = answer.is_ok() && post::put(&cx);
     guard.leave();
     let activation = guard.activation();
+    if told {
+        post::send(activation.engine(), activation.shard());
+    }
     let answer = match activation.shard().gate().wait(saw).await {
         Ok(()) => answer,
         Err(Closed) => Err(CallError::Unavailable(MOVED_AWAY.into())),
@@ -215,14 +221,14 @@ pub(super) async fn turn<M: Method>(
 }
 
 /// Waits for the actor, and loads it if it is not in memory.
-async fn enter<M: Method>(
+pub(super) async fn enter<M: Method>(
     engine: &Arc<Core>,
     shard: &Arc<OwnedShard>,
     target: &ActorId,
     context: &CallContext,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
     let reenter = !M::Access::EXCLUSIVE && context.chain.frames().any(|frame| frame.actor == *target);
-    let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter };
+    let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter, mailbox: M::Actor::OPTIONS.mailbox };
     let mut guard = loop {
         if shard.gate().committed().is_none() {
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
@@ -232,7 +238,12 @@ async fn enter<M: Method>(
         };
         match activation.enter(entry).await {
             Ok(guard) => break guard,
-            Err(EnterError::Gone) => engine.forget_gone(target),
+            Err(EnterError::Gone) => {
+                if let Some(reason) = activation.refusal() {
+                    return Err(CallError::Refused(reason));
+                }
+                engine.forget_gone(target);
+            }
             Err(EnterError::Overloaded) => {
                 let limit = M::Actor::OPTIONS.mailbox;
                 return Err(CallError::Overloaded(format!(
@@ -246,10 +257,19 @@ async fn enter<M: Method>(
         return Err(CallError::Unavailable("the node is draining; repeat the call with the same id".into()));
     }
     if guard.loaded().is_none() {
-        let durable = shard.gate().wait(guard.load_after()).await;
-        durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
-        let loaded = load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?;
-        guard.install(loaded, M::Access::EXCLUSIVE);
+        let loaded = match guard.take_kept() {
+            Some(kept) => kept,
+            None => {
+                let durable = shard.gate().wait(guard.load_after()).await;
+                durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
+                load::<M::Actor>(engine, shard, target).await.map_err(CallError::Unavailable)?
+            }
+        };
+        match M::Actor::hooks().wakes() {
+            false => guard.install(loaded, M::Access::EXCLUSIVE),
+            // Boxed, so that the turns of other types do not carry its room with them.
+            true => guard = Box::pin(lifecycle::activate::<M>(guard, loaded, context)).await?,
+        }
     }
     Ok(guard)
 }
@@ -288,7 +308,7 @@ fn unreadable(target: &ActorId, error: &dyn std::error::Error) -> String {
 
 /// The answer of the first call with this id, if there was one.
 #[allow(clippy::type_complexity)]
-fn applied_before<M: Method>(
+pub(super) fn applied_before<M: Method>(
     guard: &mut TurnGuard<M::Actor>,
     cx: &Cx,
     form: &CallForm,
@@ -308,7 +328,7 @@ fn applied_before<M: Method>(
 }
 
 /// Runs the method and appends what it changed.
-async fn execute<M: Method>(
+pub(super) async fn execute<M: Method>(
     guard: &mut TurnGuard<M::Actor>,
     cx: &Cx,
     progress: &Progress,
@@ -335,6 +355,23 @@ async fn execute<M: Method>(
     guard.changed();
     Ok(reply)
 }
+
+/// Runs a hook as a turn that the caller has entered.
+pub(super) fn run_hook<'a, M: Method<Reply = (), Error = AppError>>(
+    guard: &'a mut TurnGuard<M::Actor>,
+    cx: &'a Cx,
+) -> BoxFuture<'a, Result<(), CallError>> {
+    async move {
+        let none = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(EMPTY_MAP) };
+        let arguments = none.decode("the arguments of a hook")?;
+        let form = CallForm::default();
+        execute::<M>(guard, cx, &Progress::default(), arguments, form).await
+    }
+    .boxed()
+}
+
+/// A MessagePack map without entries.
+const EMPTY_MAP: &[u8] = &[0x80];
 
 /// From here on, whatever ends the turn early puts the state back.
 fn prepare_rollback<A: Actor, E>(guard: &mut TurnGuard<A>) -> Result<(), CallError<E>> {
@@ -410,7 +447,10 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 
 impl Core {
     /// Counts an answer that no turn gave.
-    pub(super) fn answered<M: Method, T>(&self, answer: Result<T, CallError<M::Error>>) -> Result<T, CallError<M::Error>> {
+    pub(super) fn answered<M: Method, T>(
+        &self,
+        answer: Result<T, CallError<M::Error>>,
+    ) -> Result<T, CallError<M::Error>> {
         if let Some(table) = self.typed.get(&TypeId::of::<M::Actor>()) {
             table.counters().answered(&answer);
         }

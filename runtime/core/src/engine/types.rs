@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Core;
+use super::activation::{Activation, AnyActivation};
 use super::inline::Pace;
+use super::lifecycle::{self, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
-use super::turn;
+use super::{tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
 use crate::call::{Call, CallResult};
 use crate::error::CallError;
@@ -24,6 +27,7 @@ pub struct MethodEntry<A> {
     exclusive: bool,
     arguments: &'static [&'static str],
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
+    tell: fn(&Arc<Core>, Arc<OwnedShard>, Call),
     actor: PhantomData<fn() -> A>,
 }
 
@@ -35,6 +39,7 @@ impl<A: Actor> MethodEntry<A> {
             exclusive: M::Access::EXCLUSIVE,
             arguments: M::ARGUMENTS,
             invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
+            tell: tell::encoded::<M>,
             actor: PhantomData,
         }
     }
@@ -61,12 +66,26 @@ pub(crate) trait Dispatch: Send + Sync {
     fn counters(&self) -> &TypeCounters;
     fn pace(&self) -> &Arc<Pace>;
     fn info(&self) -> TypeInfo;
+    /// Whether `#[on_activate]` runs.
+    fn wakes(&self) -> bool;
+    /// Whether `#[on_deactivate]` runs.
+    fn says_farewell(&self) -> bool;
+    /// Takes an activation of this type out of memory in a turn; see `lifecycle`.
+    fn deactivate(
+        &self,
+        engine: Arc<Core>,
+        activation: Arc<dyn AnyActivation>,
+        why: Leaving,
+        at_least: Duration,
+    ) -> BoxFuture<'static, bool>;
     fn deliver(
         &self,
         engine: Arc<Core>,
         shard: Arc<OwnedShard>,
         call: Call,
     ) -> BoxFuture<'static, CallResult>;
+    /// Starts a call whose reply nobody waits for.
+    fn tell(&self, engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call);
 }
 
 pub(crate) struct TypeTable<A> {
@@ -100,6 +119,27 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         &self.pace
     }
 
+    fn wakes(&self) -> bool {
+        A::hooks().wakes()
+    }
+
+    fn says_farewell(&self) -> bool {
+        A::hooks().says_farewell()
+    }
+
+    fn deactivate(
+        &self,
+        engine: Arc<Core>,
+        activation: Arc<dyn AnyActivation>,
+        why: Leaving,
+        at_least: Duration,
+    ) -> BoxFuture<'static, bool> {
+        match activation.into_any().downcast::<Activation<A>>() {
+            Ok(activation) => lifecycle::deactivate(engine, activation, why, at_least).boxed(),
+            Err(_) => unreachable!("the type's name is part of the identity"),
+        }
+    }
+
     fn info(&self) -> TypeInfo {
         let method =
             |m: &MethodEntry<A>| MethodInfo { name: m.name, exclusive: m.exclusive, arguments: m.arguments };
@@ -122,6 +162,13 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         match self.methods.get(&*call.method) {
             Some(method) => (method.invoke)(engine, shard, call),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
+        }
+    }
+
+    fn tell(&self, engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call) {
+        match self.methods.get(&*call.method) {
+            Some(method) => (method.tell)(engine, shard, call),
+            None => engine.undelivered(&call, &self.unknown_method(&call.method)),
         }
     }
 }

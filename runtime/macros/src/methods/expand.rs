@@ -8,13 +8,27 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Ident, Path, Type};
 
+use super::hooks::Hook;
 use super::{Actor, Method};
 
-pub(super) fn expand(actor: &Actor, methods: &[Method]) -> TokenStream {
+pub(super) fn expand(actor: &Actor, methods: &[Method], hooks: &[Hook]) -> TokenStream {
     let private = &actor.root.private();
+    let hooks: Vec<_> =
+        hooks.iter().map(|hook| (hook, Expansion::new(actor, private, &hook.method))).collect();
     let methods: Vec<_> = methods.iter().map(|method| Expansion::new(actor, private, method)).collect();
-    let types = methods.iter().map(Expansion::types);
-    let impls = methods.iter().map(Expansion::method_impl);
+    let with_hooks = || methods.iter().chain(hooks.iter().map(|(_, expansion)| expansion));
+    let types = with_hooks().map(Expansion::types);
+    let impls = with_hooks().map(Expansion::method_impl);
+    let registrations = hooks.iter().map(|(hook, expansion)| hook.registration(&expansion.method_type()));
+    let hooks = (!hooks.is_empty()).then(|| {
+        quote! {
+            fn hooks() -> #private::Hooks<Self> {
+                let hooks = #private::Hooks::NONE;
+                #(#registrations)*
+                hooks
+            }
+        }
+    });
     let entries = methods.iter().map(Expansion::entry);
     let calls = methods.iter().map(Expansion::reference_method);
     let Actor { path, reference, .. } = actor;
@@ -28,6 +42,7 @@ pub(super) fn expand(actor: &Actor, methods: &[Method]) -> TokenStream {
                 fn methods() -> ::std::vec::Vec<#private::MethodEntry<Self>> {
                     ::std::vec::Vec::from([#(#entries),*])
                 }
+                #hooks
             }
 
             // Some methods are only called by their wire name; and what there is to say about visibility, the compiler
@@ -160,6 +175,12 @@ impl<'a> Expansion<'a> {
     /// the function comes from a `macro_rules!`, whose names are other names.
     fn span(&self) -> Span {
         Span::call_site().located_at(self.method.ident.span())
+    }
+
+    /// The type that implements `Method`, within `impl … for` the actor.
+    fn method_type(&self) -> TokenStream {
+        let method_type = &self.method_type;
+        quote!(#method_type<Self>)
     }
 
     fn entry(&self) -> TokenStream {

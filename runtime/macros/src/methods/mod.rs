@@ -6,6 +6,7 @@
 
 mod check;
 mod expand;
+mod hooks;
 mod parse;
 
 use proc_macro2::TokenStream;
@@ -83,15 +84,19 @@ fn not_an_impl_block(item: &TokenStream, error: syn::Error) -> syn::Error {
 /// Everything that the macro adds to the block; takes the `#[method]` attributes away from the block.
 fn wire_interface(root: Root, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
     let actor = parse::actor(root, block, errors);
-    let mut methods = Vec::new();
+    let (mut methods, mut hooks) = (Vec::new(), Vec::new());
     for item in &mut block.items {
         if let ImplItem::Fn(function) = item {
             let attr = MethodAttr::take(&mut function.attrs, errors);
-            if actor.is_some() && !attr.skip {
-                methods.extend(parse::method(attr, function, errors));
+            match hooks::take(&mut function.attrs, errors) {
+                _ if actor.is_none() => {}
+                Some(moment) => hooks.extend(hooks::hook(moment, &attr, function, errors)),
+                None if attr.skip => {}
+                None => methods.extend(parse::method(attr, function, errors)),
             }
         }
     }
     check::drop_duplicates(&mut methods, errors);
-    actor.map_or_else(TokenStream::new, |actor| expand::expand(&actor, &methods))
+    hooks::drop_duplicates(&mut hooks, errors);
+    actor.map_or_else(TokenStream::new, |actor| expand::expand(&actor, &methods, &hooks))
 }

@@ -13,9 +13,11 @@ use greenroom_core::call::{Call, CallResult};
 use greenroom_core::journal::{Record, RecordKind};
 use greenroom_core::map::NodeRun;
 use greenroom_core::{ActorId, AppError, CallError, CallId, Shard};
+use greenroom_testing::{Event, Observer};
 use parking_lot::Mutex;
 
 use crate::actors::{Crossing, Ledger};
+use crate::report::Stats;
 use history::History;
 use invariants::ShardLog;
 
@@ -33,6 +35,7 @@ pub struct Violation {
 pub(crate) struct Checker {
     pub(crate) history: History,
     pub(crate) crossing: Crossing,
+    pub(crate) stats: Mutex<Stats>,
     state: Mutex<State>,
 }
 
@@ -43,6 +46,24 @@ struct State {
     durable: BTreeMap<String, Vec<u64>>,
     duplicated: BTreeSet<CallId>,
     violation: Option<Violation>,
+}
+
+impl Observer for Checker {
+    fn happened(&self, event: Event<'_>) {
+        match event {
+            Event::Durable(run, record) => self.durable(run, record),
+            Event::ReplyLeaves(call, outcome) => self.reply_leaves(call, outcome),
+            Event::LoadedTooEarly(actor) => self.loaded_too_early(actor),
+            Event::DeliveredTwice(call) => self.duplicated(call),
+            Event::Lost => self.stats.lock().lost += 1,
+            Event::Started => self.stats.lock().starts += 1,
+            Event::Ended => self.stats.lock().crashes += 1,
+            Event::Drains => self.stats.lock().drains += 1,
+            Event::Paused => self.stats.lock().pauses += 1,
+            Event::CannotGoOn(error) => self.node_failed(error),
+            Event::Replaced(owners) => self.stats.lock().replaced += owners as u64,
+        }
+    }
 }
 
 impl Checker {
@@ -66,7 +87,7 @@ impl Checker {
     }
 
     /// A record of this run is on its disk.
-    pub(crate) fn durable(&self, run: NodeRun, record: &Record) {
+    fn durable(&self, run: NodeRun, record: &Record) {
         let mut state = self.state.lock();
         let log = state.logs.entry(record.shard).or_default();
         let one_writer = invariants::i1_one_writer_per_epoch(log, run, record);
@@ -131,7 +152,8 @@ impl Checker {
     }
 
     /// The network delivers the request of this call twice.
-    pub(crate) fn duplicated(&self, call: CallId) {
+    fn duplicated(&self, call: CallId) {
+        self.stats.lock().duplicates += 1;
         self.state.lock().duplicated.insert(call);
     }
 
@@ -140,13 +162,14 @@ impl Checker {
     }
 
     /// The engine asks for an actor while a record of it waits to become durable.
-    pub(crate) fn loaded_too_early(&self, actor: &ActorId) {
+    fn loaded_too_early(&self, actor: &ActorId) {
         let message = format!("{actor} is loaded while a record of it is not durable yet");
         self.violate("an_actor_is_loaded_when_its_records_are_durable", message);
     }
 
     /// A node says that it cannot take part. A refused start may come of an old page and passes with the next one.
-    pub(crate) fn node_failed(&self, error: &ClusterError) {
+    fn node_failed(&self, error: &ClusterError) {
+        self.stats.lock().refused += 1;
         if !matches!(error, ClusterError::Refused(_)) {
             self.violate("the_map_and_the_logs_agree", error.to_string());
         }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use proptest::prelude::*;
 use tokio::task::AbortHandle;
 
-use super::super::tests::{Thing, owned_at};
 use super::super::Engine;
+use super::super::tests::{Thing, owned_at};
 use super::*;
 use crate::env::{Env, SystemEnv};
 use crate::identity::{ActorId, Epoch, Shard, ShardCount};

@@ -7,8 +7,8 @@ use greenroom_macros::{Actor, actor_methods};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::super::tests::{Thing, owned_at};
 use super::super::Engine;
+use super::super::tests::{Thing, owned_at};
 use super::*;
 use crate::actor::Actor;
 use crate::env::SystemEnv;

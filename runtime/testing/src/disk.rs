@@ -22,14 +22,16 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::settings::Mutation;
+use crate::conditions::DiskFaults;
+use crate::mutation::Mutation;
+use crate::observer::Event;
 use crate::world::World;
 
 /// Tells whoever keeps the node that it is to crash now.
-pub(crate) type Crash = Arc<dyn Fn() + Send + Sync>;
+pub type Crash = Arc<dyn Fn() + Send + Sync>;
 
 /// A volume. It outlives every run of its node.
-pub(crate) struct Disk {
+pub struct Disk {
     world: Arc<World>,
     store: StoreId,
     state: Mutex<State>,
@@ -51,14 +53,15 @@ struct State {
 }
 
 impl Disk {
-    pub(crate) fn format(world: &Arc<World>, number: usize) -> Arc<Self> {
+    /// An empty volume.
+    pub fn format(world: &Arc<World>, number: usize) -> Arc<Self> {
         let store = StoreId(Uuid::from_u128(number as u128 + 1));
         let (state, appended) = (Mutex::default(), Notify::new());
         Arc::new(Self { world: world.clone(), store, state, appended })
     }
 
     /// Raises the incarnation durably. Says whether the store holds records.
-    pub(crate) fn open(&self) -> (NodeRun, bool) {
+    pub fn open(&self) -> (NodeRun, bool) {
         let mut state = self.state.lock();
         if self.world.has(Mutation::VolumeSetBack) {
             self.set_back(&mut state);
@@ -88,7 +91,7 @@ impl Disk {
     }
 
     /// The journal of a run, with its thread.
-    pub(crate) fn journal(
+    pub fn journal(
         self: &Arc<Self>,
         run: NodeRun,
         env: &dyn Env,
@@ -100,12 +103,12 @@ impl Disk {
     }
 
     /// Makes every sync slow, or stops that.
-    pub(crate) fn set_slow(&self, slow: bool) {
+    pub fn set_slow(&self, slow: bool) {
         self.state.lock().slow = slow;
     }
 
     /// The run is gone: what it had not synced is lost, but for a prefix.
-    pub(crate) fn crash(&self, run: NodeRun) {
+    pub fn crash(&self, run: NodeRun) {
         let mut tail = self.state.lock().tails.remove(&run.incarnation).unwrap_or_default();
         let kept = self.world.draw(|random| random.usize(..=tail.len()));
         let lost = tail.len() - kept;
@@ -123,7 +126,7 @@ impl Disk {
         if kept + lost > 0 {
             self.world
                 .trace
-                .add(format!("disk {}: {kept} unsynced records kept, {lost} lost", self.number()));
+                .add(format!("disk of node-{}: {kept} unsynced records kept, {lost} lost", self.number()));
         }
     }
 
@@ -151,10 +154,10 @@ impl Disk {
             };
             let durable = last_of_each_shard(&records);
             self.become_durable(run, records);
-            if self.world.fault(self.world.settings.disk.crash_before_notice) {
+            if self.world.fault(self.world.conditions().disk.crash_before_notice) {
                 self.world
                     .trace
-                    .add(format!("disk {}: crash after a sync, before its notice", self.number()));
+                    .add(format!("disk of node-{}: crash after a sync, before its notice", self.number()));
                 crash();
                 return;
             }
@@ -166,8 +169,8 @@ impl Disk {
     }
 
     async fn sync(&self) {
-        let usual = self.world.settings.disk.sync_ms;
-        let slow = self.state.lock().slow || self.world.fault(self.world.settings.disk.slow);
+        let DiskFaults { sync_ms: usual, slow, .. } = self.world.conditions().disk;
+        let slow = self.state.lock().slow || self.world.fault(slow);
         let most = if slow && !self.world.is_healed() { usual + 400 } else { usual + 1 };
         self.world.sleep(0..most).await;
     }
@@ -179,7 +182,7 @@ impl Disk {
 
     fn become_durable(&self, run: NodeRun, records: Vec<Record>) {
         for record in records {
-            self.world.checker.durable(run, &record);
+            self.world.tell(Event::Durable(run, &record));
             self.state.lock().log.push((run, record));
         }
     }
@@ -230,7 +233,7 @@ impl Journal for DiskJournal {
         let Some(tail) = state.tails.get_mut(&self.run.incarnation) else {
             return Err(JournalError::Closed);
         };
-        if tail.len() >= self.disk.world.settings.disk.queue && !self.disk.world.is_healed() {
+        if tail.len() >= self.disk.world.conditions().disk.queue && !self.disk.world.is_healed() {
             return Err(JournalError::Full { limit: tail.len() });
         }
         tail.push_back(record);
@@ -246,7 +249,7 @@ impl Journal for DiskJournal {
         let is_of_actor =
             |record: &Record| matches!(&record.kind, RecordKind::Commit(commit) if commit.actor == actor);
         if disk.tail_of(run).any(|record| is_of_actor(&record)) {
-            disk.world.checker.loaded_too_early(&actor);
+            disk.world.tell(Event::LoadedTooEarly(&actor));
         }
         async move {
             disk.world.sleep(0..4).await;

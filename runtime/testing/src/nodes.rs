@@ -1,6 +1,6 @@
 //! The simulated nodes: each is the real engine, driver and router on a simulated disk, network and register.
 //!
-//! A node's volume stays; a *run* of the node begins with [`Cluster::start`] and ends with a crash, a drain, or because
+//! A node's volume stays; a *run* of the node begins with [`Nodes::start`] and ends with a crash, a drain, or because
 //! the node cannot go on. Whatever ends it, a restart is the same: a new incarnation.
 
 use std::collections::BTreeMap;
@@ -12,24 +12,33 @@ use greenroom_cluster::registration::Refused;
 use greenroom_cluster::{
     ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards,
 };
-use greenroom_core::engine::Engine;
+use greenroom_core::ShardCount;
+use greenroom_core::engine::{Engine, EngineBuilder};
 use greenroom_core::env::SharedEnv;
 use greenroom_core::map::NodeRun;
 use parking_lot::Mutex;
 
-use crate::actors::Ledger;
 use crate::disk::{Crash, Disk};
 use crate::executor::Owner;
+use crate::mutation::Mutation;
 use crate::network::{Cuts, NodeNetwork};
+use crate::observer::Event;
 use crate::register::Register;
-use crate::settings::Mutation;
 use crate::world::{NodeEnv, World};
 
+/// Registers the actor types of a node with its engine, at each start anew.
+pub type Types = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
+
 /// The nodes and what connects them.
-pub(crate) struct Cluster {
-    pub(crate) world: Arc<World>,
-    pub(crate) register: Register,
-    pub(crate) cuts: Cuts,
+pub struct Nodes {
+    /// What they live in.
+    pub world: Arc<World>,
+    /// The register with the shard map.
+    pub register: Register,
+    /// The ways between them that are cut.
+    pub cuts: Cuts,
+    shards: ShardCount,
+    types: Types,
     nodes: Vec<Node>,
     runs: Mutex<u64>,
     /// For the planted mistake of mixed-up answers.
@@ -47,16 +56,22 @@ struct Node {
 
 /// One run of a node. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) world: Arc<World>,
-    pub(crate) owner: Owner,
-    pub(crate) run: NodeRun,
-    pub(crate) router: Arc<Router>,
-    pub(crate) driver: Arc<Driver>,
+pub struct Running {
+    /// What it lives in.
+    pub world: Arc<World>,
+    /// To whom its tasks belong.
+    pub owner: Owner,
+    /// Its store and incarnation.
+    pub run: NodeRun,
+    /// What its calls go through.
+    pub router: Arc<Router>,
+    /// Its part in the cluster.
+    pub driver: Arc<Driver>,
 }
 
-impl Cluster {
-    pub(crate) fn new(world: &Arc<World>) -> Arc<Self> {
+impl Nodes {
+    /// So many nodes with empty volumes, none of them started.
+    pub fn new(world: &Arc<World>, nodes: usize, shards: ShardCount, types: Types) -> Arc<Self> {
         let node = |number| Node {
             disk: Disk::format(world, number),
             running: Mutex::default(),
@@ -65,47 +80,59 @@ impl Cluster {
         };
         Arc::new(Self {
             world: world.clone(),
-            register: Register::new(world),
+            register: Register::new(world, shards),
             cuts: Cuts::default(),
-            nodes: (0..world.settings.nodes).map(node).collect(),
+            shards,
+            types,
+            nodes: (0..nodes).map(node).collect(),
             runs: Mutex::new(0),
             earlier_answers: Mutex::default(),
         })
     }
 
     /// How many nodes there are.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.nodes.len()
     }
 
+    /// The name of a node.
+    pub fn name(&self, number: usize) -> String {
+        format!("node-{number}")
+    }
+
+    /// How many shards the cluster has.
+    pub fn shards(&self) -> ShardCount {
+        self.shards
+    }
+
     /// The run of this node, if it runs.
-    pub(crate) fn running(&self, number: usize) -> Option<Running> {
+    pub fn running(&self, number: usize) -> Option<Running> {
         self.nodes.get(number)?.running.lock().clone()
     }
 
     /// The volume of this node.
-    pub(crate) fn disk(&self, number: usize) -> &Disk {
+    pub fn disk(&self, number: usize) -> &Disk {
         &self.nodes[number].disk
     }
 
     /// Starts the node if it does not run.
-    pub(crate) fn start(self: &Arc<Self>, number: usize) {
+    pub fn start(self: &Arc<Self>, number: usize) {
         let node = &self.nodes[number];
         if node.running.lock().is_some() || node.given_up.load(Ordering::Relaxed) {
             return;
         }
         let (run, store_has_data) = node.disk.open();
         let owner = self.next_owner();
-        self.world.stats.lock().starts += 1;
-        self.world.trace.add(format!("node {number} starts as incarnation {}", run.incarnation));
+        self.world.tell(Event::Started);
+        self.world.trace.add(format!("node-{number} starts as incarnation {}", run.incarnation));
         let running = self.build(number, owner, run, store_has_data);
         *node.running.lock() = Some(running.clone());
-        let (cluster, driver) = (self.clone(), running.driver);
+        let (nodes, driver) = (self.clone(), running.driver);
         self.world.executor.spawn(
             owner,
             Box::pin(async move {
                 let error = driver.failed().await;
-                cluster.cannot_go_on(number, &error);
+                nodes.cannot_go_on(number, &error);
             }),
         );
     }
@@ -118,13 +145,13 @@ impl Cluster {
 
     fn build(self: &Arc<Self>, number: usize, owner: Owner, run: NodeRun, store_has_data: bool) -> Running {
         let world = self.world.clone();
-        let most = world.settings.clock_offset_ms;
+        let most = world.conditions().clock_offset_ms;
         let clock_offset_ms = world.draw(|random| random.i64(-most..=most));
         let env: SharedEnv = Arc::new(NodeEnv { world: world.clone(), owner, clock_offset_ms });
-        let engine = Engine::builder(env.clone(), world.settings.shards).register::<Ledger>().build();
-        let shards = Shards::new(world.settings.shards);
-        let cluster = self.clone();
-        let crash: Crash = Arc::new(move || cluster.crash_and_restart(number));
+        let engine = (self.types)(Engine::builder(env.clone(), self.shards)).build();
+        let shards = Shards::new(self.shards);
+        let nodes = self.clone();
+        let crash: Crash = Arc::new(move || nodes.crash_and_restart(number));
         let journal = self.nodes[number].disk.journal(run, &*env, shards.sink(), crash);
         let driver = Arc::new(Driver::start(DriverConfig {
             env,
@@ -133,21 +160,21 @@ impl Cluster {
             coordination: Arc::new(self.register.clone()),
             shards,
             run,
-            peer: Peer { name: format!("n-{number}"), mesh_address: number.to_string(), ..Peer::default() },
+            peer: Peer { name: self.name(number), mesh_address: number.to_string(), ..Peer::default() },
             store_has_data,
             expected_members: self.nodes.len(),
         }));
         let network: Arc<dyn Network> =
-            Arc::new(NodeNetwork { cluster: Arc::downgrade(self), from: number, run });
+            Arc::new(NodeNetwork { nodes: Arc::downgrade(self), from: number, run });
         Running { world, owner, run, router: Router::new(&driver, network), driver }
     }
 
     /// Ends the run of this node at once. Says whether there was one.
-    pub(crate) fn crash(&self, number: usize) -> bool {
+    pub fn crash(&self, number: usize) -> bool {
         let node = &self.nodes[number];
         let Some(running) = node.running.lock().take() else { return false };
-        self.world.stats.lock().crashes += 1;
-        self.world.trace.add(format!("node {number} crashes"));
+        self.world.tell(Event::Ended);
+        self.world.trace.add(format!("node-{number} crashes"));
         if self.world.has(Mutation::TwoRunsOnOneStore) && !self.world.is_healed() {
             node.zombies.lock().push(running);
             return true;
@@ -162,23 +189,22 @@ impl Cluster {
     }
 
     /// Crashes the node and starts it again after a while.
-    pub(crate) fn crash_and_restart(self: &Arc<Self>, number: usize) {
+    pub fn crash_and_restart(self: &Arc<Self>, number: usize) {
         if !self.crash(number) {
             return;
         }
-        let cluster = self.clone();
+        let nodes = self.clone();
         self.world.spawn(async move {
-            cluster.world.sleep(0..1_500).await;
-            cluster.start(number);
+            nodes.world.sleep(0..1_500).await;
+            nodes.start(number);
         });
     }
 
     /// The node has said that it cannot take part. A refusal because of an old page passes with the next start. A volume
     /// that was set back stays refused: each start raises its incarnation, so enough of them would make it look new.
     fn cannot_go_on(self: &Arc<Self>, number: usize, error: &ClusterError) {
-        self.world.trace.add(format!("node {number} cannot go on: {error}"));
-        self.world.stats.lock().refused += 1;
-        self.world.checker.node_failed(error);
+        self.world.trace.add(format!("node-{number} cannot go on: {error}"));
+        self.world.tell(Event::CannotGoOn(error));
         if matches!(error, ClusterError::Refused(Refused::OldIncarnation { .. })) {
             self.nodes[number].given_up.store(true, Ordering::Relaxed);
             self.crash(number);
@@ -187,51 +213,64 @@ impl Cluster {
         }
     }
 
-    /// Stops the node as SIGTERM does, and starts it again after a while.
-    pub(crate) fn drain_and_restart(self: &Arc<Self>, number: usize) {
+    /// Stops the node as SIGTERM does, its turns given `timeout` to end. What comes `then` is told when it has drained:
+    /// its process ends, and may be started again.
+    pub fn drain(
+        self: &Arc<Self>,
+        number: usize,
+        timeout: Duration,
+        then: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
         let Some(running) = self.running(number) else { return };
-        self.world.stats.lock().drains += 1;
-        self.world.trace.add(format!("node {number} drains"));
-        let cluster = self.clone();
+        self.world.tell(Event::Drains);
+        self.world.trace.add(format!("node-{number} drains"));
+        let nodes = self.clone();
         self.world.executor.spawn(
             running.owner,
             Box::pin(async move {
-                running.driver.drain(Duration::from_millis(800)).await;
-                cluster.world.trace.add(format!("node {number} has drained"));
-                cluster.crash_and_restart(number);
+                running.driver.drain(timeout).await;
+                nodes.world.trace.add(format!("node-{number} has drained"));
+                then(&nodes);
             }),
         );
     }
 
     /// Lets the node stand still, as after SIGSTOP, and go on after a while.
-    pub(crate) fn pause(self: &Arc<Self>, number: usize, time: Duration) {
+    pub fn pause(self: &Arc<Self>, number: usize, time: Duration) {
         let Some(running) = self.running(number) else { return };
-        self.world.stats.lock().pauses += 1;
-        self.world.trace.add(format!("node {number} stands still for {time:?}"));
+        self.world.tell(Event::Paused);
+        self.world.trace.add(format!("node-{number} stands still for {time:?}"));
         self.world.executor.pause(running.owner);
-        let cluster = self.clone();
+        let nodes = self.clone();
         self.world.spawn(async move {
             tokio::time::sleep(time).await;
-            cluster.world.trace.add(format!("node {number} goes on"));
-            cluster.world.executor.resume(running.owner);
+            nodes.world.trace.add(format!("node-{number} goes on"));
+            nodes.world.executor.resume(running.owner);
         });
     }
 
-    /// Ends what faults have left behind: every node runs, every way is open.
-    pub(crate) fn heal(self: &Arc<Self>) {
+    /// Ends what faults have left behind, but starts no node: every way is open, nothing is slow, away or stands still.
+    pub fn mend(&self) {
         self.cuts.mend_all();
         self.register.set_away(false);
         for (number, node) in self.nodes.iter().enumerate() {
-            let zombies = std::mem::take(&mut *node.zombies.lock());
-            zombies.into_iter().for_each(|zombie| self.bury(node, zombie));
             node.disk.set_slow(false);
             self.running(number).iter().for_each(|running| self.world.executor.resume(running.owner));
+        }
+    }
+
+    /// Ends what faults have left behind, and starts the nodes that do not run.
+    pub fn heal(self: &Arc<Self>) {
+        self.mend();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let zombies = std::mem::take(&mut *node.zombies.lock());
+            zombies.into_iter().for_each(|zombie| self.bury(node, zombie));
             self.start(number);
         }
     }
 
     /// Ends all runs without any trace: the simulation is over.
-    pub(crate) fn dismantle(&self) {
+    pub fn dismantle(&self) {
         for node in &self.nodes {
             let running = node.running.lock().take();
             let runs = running.into_iter().chain(std::mem::take(&mut *node.zombies.lock()));

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The events of a simulation.
-pub(crate) struct Trace {
+pub struct Trace {
     start: Instant,
     state: Mutex<State>,
 }
@@ -18,12 +18,13 @@ struct State {
 }
 
 impl Trace {
-    pub(crate) fn new(start: Instant) -> Self {
+    /// Empty; times count from `start`.
+    pub fn new(start: Instant) -> Self {
         Self { start, state: Mutex::new(State { lines: Vec::new(), hash: Xxh3::new() }) }
     }
 
     /// Notes an event with the virtual time.
-    pub(crate) fn add(&self, event: impl AsRef<str>) {
+    pub fn add(&self, event: impl AsRef<str>) {
         let line = format!("{:>9.3} {}", self.start.elapsed().as_secs_f64(), event.as_ref());
         let mut state = self.state.lock();
         state.hash.update(line.as_bytes());
@@ -31,13 +32,13 @@ impl Trace {
     }
 
     /// Notes, in the hash only, which task was polled.
-    pub(crate) fn polled(&self, task: u64) {
+    pub fn polled(&self, task: u64) {
         self.state.lock().hash.update(&task.to_le_bytes());
     }
 
-    /// The lines and the hash.
-    pub(crate) fn finish(&self) -> (Vec<String>, u64) {
-        let mut state = self.state.lock();
-        (std::mem::take(&mut state.lines), state.hash.digest())
+    /// The lines and the hash so far.
+    pub fn read(&self) -> (Vec<String>, u64) {
+        let state = self.state.lock();
+        (state.lines.clone(), state.hash.digest())
     }
 }

@@ -10,16 +10,18 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use greenroom_cluster::coordination::{Coordination, Peer, ReadError, Version, Versioned, WriteError};
+use greenroom_core::ShardCount;
 use greenroom_core::map::{NodeRun, Page};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::settings::Mutation;
+use crate::mutation::Mutation;
+use crate::observer::Event;
 use crate::world::World;
 
 /// The register.
 #[derive(Clone)]
-pub(crate) struct Register(Arc<Inner>);
+pub struct Register(Arc<Inner>);
 
 struct Inner {
     world: Arc<World>,
@@ -38,8 +40,8 @@ struct Present {
 }
 
 impl Register {
-    pub(crate) fn new(world: &Arc<World>) -> Self {
-        let shards = world.settings.shards;
+    /// A register whose map has no entries yet.
+    pub fn new(world: &Arc<World>, shards: ShardCount) -> Self {
         let first = |page| Versioned { version: Version(1), content: Page::empty(page, shards) };
         Self(Arc::new(Inner {
             world: world.clone(),
@@ -51,19 +53,24 @@ impl Register {
     }
 
     /// Begins or ends an outage.
-    pub(crate) fn set_away(&self, away: bool) {
+    pub fn set_away(&self, away: bool) {
         self.0.away.store(away, Ordering::Relaxed);
         self.0.changed.notify_waiters();
     }
 
     /// How many writes there have been.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.0.pages.iter().map(|page| page.lock().len()).sum()
+    }
+
+    /// A page as it is now, whatever the nodes have seen of it.
+    pub fn page(&self, page: u16) -> Page {
+        self.0.current(page).content
     }
 
     /// What a coordinator without a reason does: gives some shards to their own owners again, at the next epoch. The
     /// protocol holds whoever writes such entries, as long as the write is a compare-and-set.
-    pub(crate) fn replace_for_no_reason(&self) {
+    pub fn replace_for_no_reason(&self) {
         let page = self.0.world.draw(|random| random.usize(..self.0.pages.len()));
         let mut next = self.0.current(page as u16);
         let members = self.0.current(0).content.members;
@@ -89,6 +96,7 @@ impl Register {
 }
 
 impl Inner {
+    /// A page as it is now.
     fn current(&self, page: u16) -> Versioned<Page> {
         self.pages[usize::from(page)].lock().last().expect("a page has a first version").clone()
     }
@@ -105,7 +113,7 @@ impl Inner {
         }
         let replaced = current.content.entries.iter().zip(&content.entries);
         let replaced = replaced.filter(|(old, new)| new.epoch > old.epoch).count();
-        self.world.stats.lock().replaced += replaced as u64;
+        self.world.tell(Event::Replaced(replaced));
         let next = Versioned { version: Version(current.version.0 + 1), content };
         self.world
             .trace
@@ -117,13 +125,14 @@ impl Inner {
     }
 
     async fn delay(&self) {
-        let usual = self.world.settings.register.delay_ms;
-        let late = self.world.fault(self.world.settings.register.late);
+        let conditions = self.world.conditions().register;
+        let usual = conditions.delay_ms;
+        let late = self.world.fault(conditions.late);
         self.world.sleep(0..if late { 3_000 } else { usual + 1 }).await;
     }
 
     async fn watch_lag(&self) {
-        let most = if self.world.is_healed() { 5 } else { self.world.settings.register.watch_lag_ms };
+        let most = if self.world.is_healed() { 5 } else { self.world.conditions().register.watch_lag_ms };
         self.world.sleep(0..most + 1).await;
     }
 
@@ -135,7 +144,7 @@ impl Inner {
         content: Page,
     ) -> Option<Result<Versioned<Page>, WriteError>> {
         self.delay().await;
-        let faults = &self.world.settings.register;
+        let faults = self.world.conditions().register;
         if self.is_away() || self.world.fault(faults.lose) {
             self.world.sleep(0..2_000).await;
             return None;

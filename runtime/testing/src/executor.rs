@@ -5,6 +5,9 @@
 //! Here a woken task only becomes *ready*, and which of the ready tasks is polled next is drawn from the seed. So the
 //! order of wake-ups has no effect, one seed is one history, and other seeds try other orders.
 //!
+//! One future is no task: the *main* one, a test's own body, which may borrow and need not be `Send`. It is polled
+//! before any task when something has woken it.
+//!
 //! A task belongs to the world or to one run of a node. A run can be *paused* (its ready tasks are not polled, as after
 //! SIGSTOP) and *killed* (all its tasks are dropped at once, between two polls, as by SIGKILL).
 //!
@@ -14,7 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -24,11 +28,11 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 /// What runs in a task.
-pub(crate) type Body = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Body = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// To whom a task belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// Clients, faults, the network, the register: what no crash of a node ends.
     World,
     /// One run of a node.
@@ -37,10 +41,12 @@ pub(crate) enum Owner {
 
 /// Identifies a task; later tasks have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TaskId(u64);
+pub struct TaskId(u64);
 
 /// What a poll of the executor came to.
-pub(crate) enum Step {
+pub enum Step {
+    /// The main future was polled.
+    Main,
     /// A task was polled.
     Polled(TaskId),
     /// Its task panicked; the message says how.
@@ -50,7 +56,7 @@ pub(crate) enum Step {
 }
 
 /// The tasks of a simulation.
-pub(crate) struct Executor {
+pub struct Executor {
     state: Mutex<State>,
     root: AtomicWaker,
 }
@@ -74,7 +80,8 @@ struct Task {
 }
 
 impl Executor {
-    pub(crate) fn new(order: Rng) -> Arc<Self> {
+    /// No tasks yet; `order` draws which one is next.
+    pub fn new(order: Rng) -> Arc<Self> {
         let state = State {
             order,
             next: 0,
@@ -88,7 +95,7 @@ impl Executor {
     }
 
     /// Starts a task. If its owner has been killed, the task is dropped at once.
-    pub(crate) fn spawn(self: &Arc<Self>, owner: Owner, body: Body) -> (TaskId, AbortHandle) {
+    pub fn spawn(self: &Arc<Self>, owner: Owner, body: Body) -> (TaskId, AbortHandle) {
         let id = {
             let mut state = self.state.lock();
             state.next += 1;
@@ -122,7 +129,7 @@ impl Executor {
     }
 
     /// Drops a task, wherever it stands.
-    pub(crate) fn cancel(&self, id: TaskId) {
+    pub fn cancel(&self, id: TaskId) {
         let task = {
             let mut state = self.state.lock();
             match &mut state.running {
@@ -138,7 +145,7 @@ impl Executor {
     }
 
     /// Drops all tasks of an owner, and those it may still try to start.
-    pub(crate) fn kill(&self, owner: Owner) {
+    pub fn kill(&self, owner: Owner) {
         let tasks: Vec<_> = {
             let mut state = self.state.lock();
             state.dead.insert(owner);
@@ -158,18 +165,18 @@ impl Executor {
     }
 
     /// Stops polling the tasks of an owner until [`resume`](Self::resume).
-    pub(crate) fn pause(&self, owner: Owner) {
+    pub fn pause(&self, owner: Owner) {
         self.state.lock().paused.insert(owner);
     }
 
     /// Polls the tasks of an owner again.
-    pub(crate) fn resume(&self, owner: Owner) {
+    pub fn resume(&self, owner: Owner) {
         self.state.lock().paused.remove(&owner);
         self.root.wake();
     }
 
     /// Drops every task: what is left over when a simulation ends refers to it and would keep it in memory.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         loop {
             let tasks = std::mem::take(&mut self.state.lock().tasks);
             if tasks.is_empty() {
@@ -179,22 +186,36 @@ impl Executor {
         }
     }
 
-    /// Polls tasks until `step`, which is told what happened, returns true.
-    pub(crate) async fn run(self: &Arc<Self>, mut step: impl FnMut(Step) -> bool) {
+    /// Polls `main` and the tasks until `main` is over, or `step`, which is told what happened, returns true.
+    pub async fn run<T>(
+        self: &Arc<Self>,
+        main: impl Future<Output = T>,
+        mut step: impl FnMut(Step) -> bool,
+    ) -> Option<T> {
+        let mut main = pin!(tokio::task::unconstrained(main));
+        let woken = Arc::new(MainWaker { woken: AtomicBool::new(true), executor: Arc::downgrade(self) });
+        let main_waker = Waker::from(woken.clone());
         poll_fn(|root| {
             self.root.register(root.waker());
-            let polled = self.poll_one();
+            let polled = if woken.woken.swap(false, Ordering::Relaxed) {
+                if let Poll::Ready(value) = main.as_mut().poll(&mut Context::from_waker(&main_waker)) {
+                    return Poll::Ready(Some(value));
+                }
+                Step::Main
+            } else {
+                self.poll_one()
+            };
             let idle = matches!(polled, Step::Idle);
             if step(polled) {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
-            // One task per poll: in between, tokio runs the shells, so that an abort takes effect soon.
+            // One future per poll: in between, tokio runs the shells, so that an abort takes effect soon.
             if !idle {
                 root.waker().wake_by_ref();
             }
             Poll::Pending
         })
-        .await;
+        .await
     }
 
     fn poll_one(&self) -> Step {
@@ -255,7 +276,7 @@ impl State {
 
 impl TaskId {
     /// The number, for the trace.
-    pub(crate) fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         self.0
     }
 }
@@ -276,6 +297,20 @@ impl Wake for TaskWaker {
             state.ready.insert(self.id);
         }
         executor.root.wake();
+    }
+}
+
+struct MainWaker {
+    woken: AtomicBool,
+    executor: Weak<Executor>,
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        if let Some(executor) = self.executor.upgrade() {
+            executor.root.wake();
+        }
     }
 }
 

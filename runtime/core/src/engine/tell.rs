@@ -1,0 +1,165 @@
+//! A turn whose reply nobody waits for.
+//!
+//! It takes its place in the actor's mailbox before [`tell`] returns, so what one caller tells and then calls comes in
+//! that order. If the actor is idle the turn also runs at once, on the caller's thread and without a task; what cannot
+//! end there goes on in a task. The turn does not wait for its own commit: nothing of it comes back, and what it tells
+//! others waits by itself. A failure becomes a dead letter.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::drain::Running;
+use super::turn::{self, CallForm, Progress};
+use super::{Core, inline, post};
+use crate::actor::Method;
+use crate::call::{Call, CallContext};
+use crate::codec::{ContentType, Payload};
+use crate::error::CallError;
+use crate::identity::ActorId;
+use crate::reference::encode;
+use crate::shard::OwnedShard;
+
+/// What becomes of a typed message made in this process: `Err` gives it back, because its shard is not served here.
+pub(crate) type Told<M> = Result<(), (ActorId, CallContext, <M as Method>::Arguments)>;
+
+impl Core {
+    /// Starts an encoded call whose reply nobody waits for, in the order in which it is told. Gives it back if its shard
+    /// is not served here.
+    pub fn tell(self: &Arc<Self>, call: Call) -> Result<(), Box<Call>> {
+        let Some(shard) = self.owned(call.target.shard(self.shards)) else { return Err(Box::new(call)) };
+        match self.types.get(call.target.actor_type.as_str()) {
+            Some(table) => table.tell(self, shard, call),
+            None => {
+                let error = self.unknown_type(call.target.actor_type.as_str());
+                self.undelivered(&call, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a typed call, which is not encoded if that is not needed.
+    pub(crate) fn tell_local<M: Method>(
+        self: &Arc<Self>,
+        target: ActorId,
+        context: CallContext,
+        arguments: M::Arguments,
+    ) -> Told<M> {
+        let owned = self.owned(target.shard(self.shards));
+        let (Some(shard), true) = (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) else {
+            return Err((target, context, arguments));
+        };
+        // Only a turn that may write needs the encoded form: for its record, and to be told elsewhere.
+        let encoded = match turn::commits::<M>().then(|| encode::<M>(&arguments)).transpose() {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                let error = error.map_app(|_: M::Error| CallError::Invalid("the arguments".into()));
+                self.dead_letters.told(self.env.unix_ms(), target, M::NAME.into(), &error);
+                return Ok(());
+            }
+        };
+        let arguments_hash = encoded.as_ref().map_or(0, |payload| xxh3_64(&payload.data));
+        let form = CallForm { arguments_hash, reply_type: ContentType::Msgpack };
+        start::<M>(self, shard, Message { target, context, arguments, form, encoded });
+        Ok(())
+    }
+
+    /// A message that was told and cannot be delivered.
+    pub fn undelivered(&self, call: &Call, error: &CallError<Payload>) {
+        self.dead_letters.told(self.env.unix_ms(), call.target.clone(), call.method.clone(), error);
+    }
+}
+
+/// Starts an encoded call of this method.
+pub(super) fn encoded<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call) {
+    match call.arguments.decode::<M::Arguments>("the arguments") {
+        Ok(arguments) => {
+            let reply_type = call.arguments.content_type;
+            let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type };
+            let Call { target, context, arguments: encoded, .. } = call;
+            start::<M>(engine, shard, Message { target, context, arguments, form, encoded: Some(encoded) });
+        }
+        Err(error) => engine.undelivered(&call, &CallError::Invalid(error.to_string())),
+    }
+}
+
+/// A message on its way into its actor.
+struct Message<M: Method> {
+    target: ActorId,
+    context: CallContext,
+    arguments: M::Arguments,
+    form: CallForm,
+    /// To be told again if the shard moves away; volatile and reading methods that were told in this process have none.
+    encoded: Option<Payload>,
+}
+
+fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message<M>) {
+    let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) else { return };
+    let (pace, deadline, target) = (table.pace(), message.context.deadline, message.target.clone());
+    let here = inline::may_run_here(pace);
+    let mut told = Box::pin(run::<M>(Running::new(engine.clone()), shard, message, here));
+    if inline::poll_in_place(pace, told.as_mut()).is_pending() {
+        let later = engine.clone();
+        engine.env.spawn(Box::pin(async move {
+            if tokio::time::timeout_at(deadline, told).await.is_err() {
+                // The turn ends as soon as it has committed, so what was dropped has not happened.
+                let late = CallError::Timeout { committed: Some(false) };
+                later.dead_letters.told(later.env.unix_ms(), target, M::NAME.into(), &late);
+            }
+        }));
+    }
+}
+
+async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Message<M>, here: bool) {
+    let Message { target, context, arguments, form, encoded } = message;
+    let engine = running.engine().clone();
+    let again = encoded.map(|encoded| (context.clone(), encoded));
+    let outcome = turn_of::<M>(&engine, &shard, &target, context, arguments, form, here).await;
+    if let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) {
+        table.counters().answered(&outcome);
+    }
+    let Err(error) = outcome else { return };
+    let error = error.map_app(|error| match Payload::encode(ContentType::Json, "the error", &error) {
+        Ok(payload) => CallError::App(payload),
+        Err(error) => CallError::Invalid(error.to_string()),
+    });
+    match (error, again) {
+        // The shard has moved away, and nothing of the turn remains: it goes where the shard went.
+        (CallError::Unavailable(_), Some((context, arguments)))
+            if let Some(transport) = engine.transport() =>
+        {
+            transport.tell(Call { target, method: M::NAME.into(), arguments, context });
+        }
+        (error, _) => {
+            engine.dead_letters.told(engine.env.unix_ms(), target, M::NAME.into(), &error);
+        }
+    }
+}
+
+async fn turn_of<M: Method>(
+    engine: &Arc<Core>,
+    shard: &Arc<OwnedShard>,
+    target: &ActorId,
+    context: CallContext,
+    arguments: M::Arguments,
+    form: CallForm,
+    here: bool,
+) -> Result<(), CallError<M::Error>> {
+    let mut guard = turn::enter::<M>(engine, shard, target, &context).await?;
+    let cx = turn::cx::<M>(&guard, || context);
+    if !here {
+        // The place is taken; the turn itself runs on a task of its own.
+        tokio::task::yield_now().await;
+    }
+    if let Some(stored) = turn::applied_before::<M>(&mut guard, &cx, &form) {
+        return stored.map(drop);
+    }
+    turn::execute::<M>(&mut guard, &cx, &Progress::default(), arguments, form).await?;
+    let told = post::put(&cx);
+    drop(guard);
+    if told {
+        post::send(engine, shard);
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Mistakes that can be planted in the simulated parts, to show that the checkers of `greenroom-sim` find them.
+
+/// A mistake planted in the simulation's own parts, to show that the checkers find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// The journal reports a group as durable before it is.
+    DurableTooEarly,
+    /// An actor is loaded without the calls it has applied.
+    LoadForgetsCalls,
+    /// An actor is loaded as it was one commit before.
+    LoadIsOld,
+    /// A crash takes synced records too.
+    SyncLies,
+    /// A crash leaves a later record and loses an earlier one.
+    TailHasHoles,
+    /// The register writes without comparing the version.
+    RegisterForgetsConflicts,
+    /// A restart does not raise the incarnation.
+    SameIncarnation,
+    /// From some restart on, each start finds the volume as it was long ago.
+    VolumeSetBack,
+    /// A node is started again while its earlier run goes on with the same store.
+    TwoRunsOnOneStore,
+    /// A client repeats an unanswered call with another id.
+    RepeatsWithAnotherId,
+    /// The network says that a request never left, although it was carried out.
+    LostCountsAsNotSent,
+    /// The network gives the answer of an earlier call of the same method.
+    AnswersOfOthers,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::DurableTooEarly,
+        Self::LoadForgetsCalls,
+        Self::LoadIsOld,
+        Self::SyncLies,
+        Self::TailHasHoles,
+        Self::RegisterForgetsConflicts,
+        Self::SameIncarnation,
+        Self::VolumeSetBack,
+        Self::TwoRunsOnOneStore,
+        Self::RepeatsWithAnotherId,
+        Self::LostCountsAsNotSent,
+        Self::AnswersOfOthers,
+    ];
+}
