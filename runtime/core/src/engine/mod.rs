@@ -16,6 +16,7 @@ mod changes;
 mod clock;
 mod followers;
 mod inline;
+mod items;
 mod lifecycle;
 mod listing;
 mod post;
@@ -49,6 +50,7 @@ pub use types::MethodEntry;
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::Payload;
+use crate::collections::overlay::Overlay;
 use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
@@ -78,6 +80,8 @@ pub struct Engine {
     lifecycle: lifecycle::Lifecycle,
     followers: Followers,
     dead_letters: DeadLetters,
+    /// What turns have changed in maps and lists and the journal does not show yet.
+    overlay: Arc<Overlay>,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -139,8 +143,10 @@ impl EngineBuilder {
     }
 
     /// The engine. It serves no shard yet.
-    pub fn build(self) -> Arc<Engine> {
+    pub fn build(mut self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
+        let overlay = Arc::new(Overlay::new(self.shards));
+        self.followers.push((Space::ITEM, overlay.clone()));
         let engine = Arc::new(Engine {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
@@ -149,6 +155,7 @@ impl EngineBuilder {
             lifecycle: lifecycle::Lifecycle::default(),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
+            overlay,
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -337,6 +344,7 @@ impl Engine {
         let now = self.env.now();
         self.deactivate_idle_now();
         self.change_log.rest_if_unused(now);
+        self.overlay.prune();
         self.snapshots.drop_if_unused(now);
     }
 
