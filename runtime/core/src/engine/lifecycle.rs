@@ -22,12 +22,18 @@ use super::Engine;
 use super::activation::{Activation, AnyActivation, Entry, Loaded, TurnGuard};
 use super::turn::{self, Running};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Exclusive, Method};
-use crate::call::{CallContext, Chain, DEFAULT_DEADLINE};
+use crate::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
+use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::MOVED_AWAY;
 use crate::shard::OwnedShard;
+use crate::transport::SharedTransport;
+
+/// The method by which the owner of an actor is asked to let it go. No actor can have a method of this name, and the
+/// gateway takes no call of it.
+pub const DEACTIVATE: &str = "@deactivate";
 
 /// How many actors leave at the same time when many do.
 const LEAVING_AT_ONCE: usize = 64;
@@ -115,6 +121,27 @@ impl Lifecycle {
     pub(super) fn count(&self, why: Leaving) {
         self.left[why as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Takes an actor out of memory wherever it is; see [`Engine::deactivate`]. Returns false if it was in memory nowhere.
+pub async fn deactivate_anywhere(transport: &SharedTransport, actor: &ActorId) -> Result<bool, CallError> {
+    let env = transport.env();
+    let context = CallContext {
+        id: CallId(env.random()),
+        deadline: env.now() + DEFAULT_DEADLINE,
+        chain: Chain::default(),
+    };
+    let (method, arguments) = (DEACTIVATE.into(), Payload::default());
+    let call = Call { target: actor.clone(), method, arguments, context };
+    let reply = transport.call(call).await.map_err(CallError::typed)?;
+    Ok(reply.decode("the reply")?)
+}
+
+/// The answer to a call of [`DEACTIVATE`].
+pub(super) async fn deactivate_by_call(engine: Arc<Engine>, call: Call) -> CallResult {
+    let left = timeout_at(call.context.deadline, engine.deactivate(&call.target)).await;
+    let left = left.map_err(|_| CallError::Timeout { committed: None })?;
+    Ok(Payload::encode(call.arguments.content_type, "the reply", &left)?)
 }
 
 /// Runs `#[on_activate]` on a state that has just been loaded, and puts it into the activation.
@@ -280,10 +307,11 @@ impl Engine {
 
     /// Lets those say farewell whose type wants it; for a node that stops.
     pub(super) async fn deactivate_all(self: &Arc<Self>) {
-        let directory = self.directory.pin();
-        let all = directory.iter().filter(|(_, activation)| activation.table().says_farewell());
-        let leaving: Vec<_> = all.map(|(_, activation)| (activation.clone(), Duration::ZERO)).collect();
-        drop(directory);
+        let leaving: Vec<_> = {
+            let directory = self.directory.pin();
+            let all = directory.iter().filter(|(_, activation)| activation.table().says_farewell());
+            all.map(|(_, activation)| (activation.clone(), Duration::ZERO)).collect()
+        };
         self.clone().let_go_in_turn(leaving, Leaving::Drained).await;
     }
 
@@ -304,12 +332,13 @@ impl Engine {
     }
 
     async fn let_go_in_turn(self: Arc<Self>, leaving: Vec<(Arc<dyn AnyActivation>, Duration)>, why: Leaving) {
-        let farewells = stream::iter(leaving).for_each_concurrent(LEAVING_AT_ONCE, |(activation, at_least)| {
-            let engine = self.clone();
-            async move {
-                engine.let_go(activation, why, at_least).await;
-            }
-        });
+        let farewells =
+            stream::iter(leaving).for_each_concurrent(LEAVING_AT_ONCE, |(activation, at_least)| {
+                let engine = self.clone();
+                async move {
+                    engine.let_go(activation, why, at_least).await;
+                }
+            });
         farewells.await;
     }
 

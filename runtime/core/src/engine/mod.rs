@@ -40,7 +40,7 @@ use tokio::sync::Notify;
 pub use activation::Loaded;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
-pub use lifecycle::{Hooks, Leaving};
+pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
