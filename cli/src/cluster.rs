@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use greenroom_core::ActorId;
 use greenroom_proto::v1::admin_client::AdminClient;
 use greenroom_proto::v1::{
-    NodeStatus, Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest, TypeStatus,
-    TypesRequest,
+    DeactivateRequest, NodeStatus, Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest,
+    TypeStatus, TypesRequest,
 };
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
@@ -106,6 +107,19 @@ impl Cluster {
             Ok((status, node.types(TypesRequest {}).await?.into_inner().types))
         })
         .await
+    }
+
+    /// Takes an actor out of memory. Returns the nodes on which it was.
+    pub(crate) async fn deactivate(&self, actor: &ActorId) -> Result<Vec<String>> {
+        let request =
+            DeactivateRequest { r#type: actor.actor_type.as_str().to_owned(), key: actor.key.to_string() };
+        let answers = self.ask(async |mut node| {
+            if !node.deactivate(request.clone()).await?.into_inner().left {
+                return Ok(None);
+            }
+            Ok(Some(node.status(StatusRequest {}).await?.into_inner().name))
+        });
+        Ok(answers.await?.into_iter().flatten().collect())
     }
 
     /// The activations of all nodes, by type and key.

@@ -8,6 +8,7 @@ mod call;
 mod called_as;
 mod cluster;
 mod completions;
+mod deactivate;
 mod describe;
 mod dev;
 mod failure;
@@ -50,6 +51,7 @@ enum Command {
     Get(get::Args),
     Describe(describe::Args),
     Top(top::Args),
+    Deactivate(deactivate::Args),
     Proxy(proxy::Args),
     /// Run one stock node, which serves `Counter` and `KeyValue`
     Node(greenroom::config::NodeArgs),
@@ -89,6 +91,7 @@ impl Command {
             Self::Get(args) => get::run(args).await,
             Self::Describe(args) => describe::run(args).await,
             Self::Top(args) => top::run(args).await,
+            Self::Deactivate(args) => deactivate::run(args).await,
             Self::Proxy(args) => proxy::run(args).await,
             Self::Node(args) => node::run(args).await,
             Self::Version(args) => version::run(&args),

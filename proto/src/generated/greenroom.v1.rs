@@ -203,6 +203,19 @@ pub struct MethodStatus {
     #[prost(string, repeated, tag = "3")]
     pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeactivateRequest {
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeactivateReply {
+    /// False if the actor was not in memory on this node.
+    #[prost(bool, tag = "1")]
+    pub left: bool,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {
     /// How long running turns may take, in milliseconds; 0: 30 s.
@@ -415,6 +428,32 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("greenroom.v1.Admin", "Types"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes an actor out of memory behind the turns that run or wait, if it is on this node. A parked actor takes calls
+        /// again.
+        pub async fn deactivate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeactivateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeactivateReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/Deactivate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "Deactivate"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Stops taking new calls, finishes the running turns, flushes. Answers when that is done; the node then says
         /// Unavailable to everybody until it is stopped.
         pub async fn drain(
@@ -485,6 +524,12 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::TypesRequest>,
         ) -> std::result::Result<tonic::Response<super::TypesReply>, tonic::Status>;
+        /// Takes an actor out of memory behind the turns that run or wait, if it is on this node. A parked actor takes calls
+        /// again.
+        async fn deactivate(
+            &self,
+            request: tonic::Request<super::DeactivateRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeactivateReply>, tonic::Status>;
         /// Stops taking new calls, finishes the running turns, flushes. Answers when that is done; the node then says
         /// Unavailable to everybody until it is stopped.
         async fn drain(
@@ -772,6 +817,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = TypesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/Deactivate" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeactivateSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::DeactivateRequest>
+                    for DeactivateSvc<T> {
+                        type Response = super::DeactivateReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeactivateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::deactivate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeactivateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1971,6 +2059,26 @@ pub struct Request {
     /// True if nobody waits for the reply.
     #[prost(bool, tag = "8")]
     pub one_way: bool,
+    /// Its place in the outbox that it comes from, if it is a reliable message.
+    #[prost(message, optional, tag = "9")]
+    pub delivery: ::core::option::Option<Delivery>,
+}
+/// The place of a reliable message among those of its sender.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivery {
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<ActorId>,
+    /// What is numbered together.
+    #[prost(uint32, tag = "2")]
+    pub lane: u32,
+    /// The epoch at which the sender's shard gave the number, and the number within it.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "4")]
+    pub number: u64,
+    /// It may have been sent before.
+    #[prost(bool, tag = "5")]
+    pub again: bool,
 }
 /// One call of a call chain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

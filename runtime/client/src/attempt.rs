@@ -1,26 +1,70 @@
-//! One attempt of a call at one gateway.
+//! One attempt of a call at one gateway: over gRPC, or another way in a simulated cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::env::{SharedEnv, SystemEnv};
 use greenroom_core::error::CallError;
-use greenroom_core::transport::Transport;
 use greenroom_proto::convert::{error_of, millis};
 use greenroom_proto::v1;
 use tonic::{Code, Request};
 
-use crate::client::Client;
-use crate::endpoints::Gateway;
+use crate::endpoints::{Endpoints, Gateway};
+
+/// The gateways of a cluster and the way to them.
+pub trait Gateways: Send + Sync + 'static {
+    /// Tries the call once, at one of them. Dropping the future cancels the call.
+    fn attempt<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Attempt>;
+
+    /// Time and randomness for calls and the pauses between attempts.
+    fn env(&self) -> &SharedEnv;
+}
 
 /// What one attempt came to.
-pub(crate) enum Attempt {
+pub enum Attempt {
+    /// The cluster has answered.
     Answered(CallResult),
     /// The gateway itself did not answer: another one may.
     NoGateway(String),
 }
 
-pub(crate) async fn attempt(client: &Client, mut gateway: Gateway, call: &Call) -> Attempt {
-    let left = call.context.deadline.saturating_duration_since(client.env().now());
+/// The real way.
+pub(crate) struct OverGrpc {
+    endpoints: Endpoints,
+    env: SharedEnv,
+}
+
+impl OverGrpc {
+    pub(crate) fn to(endpoints: Endpoints) -> Self {
+        Self { endpoints, env: Arc::new(SystemEnv) }
+    }
+}
+
+impl Gateways for OverGrpc {
+    fn attempt<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Attempt> {
+        async move {
+            let (turn, gateway) = self.endpoints.current();
+            let left = call.context.deadline.saturating_duration_since(self.env.now());
+            let attempt = attempt(gateway, call, left).await;
+            if let Attempt::NoGateway(_) = &attempt {
+                self.endpoints.failed(turn);
+            }
+            attempt
+        }
+        .boxed()
+    }
+
+    fn env(&self) -> &SharedEnv {
+        &self.env
+    }
+}
+
+async fn attempt(mut gateway: Gateway, call: &Call, left: Duration) -> Attempt {
     let arguments = match call.arguments.content_type {
         ContentType::Msgpack => v1::call_request::Arguments::Msgpack(call.arguments.data.clone()),
         ContentType::Json => match std::str::from_utf8(&call.arguments.data) {
@@ -31,7 +75,7 @@ pub(crate) async fn attempt(client: &Client, mut gateway: Gateway, call: &Call) 
     let request = v1::CallRequest {
         r#type: call.target.actor_type.as_str().to_owned(),
         key: call.target.key.as_str().to_owned(),
-        method: call.method.as_ref().to_owned(),
+        method: call.method.to_string(),
         arguments: Some(arguments),
         call_id: Bytes::copy_from_slice(&call.context.id.to_bytes()),
         deadline_ms: millis(left),

@@ -108,7 +108,7 @@ impl Client {
 
     /// A typed reference to an actor.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
-        ActorRef::new(Origin::Program(Arc::new(self.clone())), key.as_ref()).into()
+        ActorRef::new(Origin::program(Arc::new(self.clone())), key.as_ref()).into()
     }
 
     /// Calls a method by name, arguments and reply in JSON.

@@ -17,4 +17,5 @@ mod client;
 mod dev;
 mod endpoints;
 
+pub use attempt::{Attempt, Gateways};
 pub use client::{CallOptions, Client, ConnectError};

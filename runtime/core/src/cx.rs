@@ -184,6 +184,11 @@ impl Cx {
         self.inner().calls_made.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// An id that is this turn's next one: the same again if the turn is repeated.
+    pub(crate) fn next_call_id(&self) -> CallId {
+        self.inner().call.id.child(self.next_ordinal())
+    }
+
     /// The context of the call with this place.
     pub(crate) fn context_of_call(&self, ordinal: u64) -> CallContext {
         let Inner { call, exclusive, .. } = self.inner();

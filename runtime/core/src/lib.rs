@@ -12,6 +12,7 @@
 pub mod actor;
 pub mod call;
 pub mod codec;
+pub mod collections;
 pub mod cx;
 pub mod dead_letters;
 pub mod engine;
@@ -32,6 +33,7 @@ pub mod transport;
 
 pub use actor::{Access, Actor, ActorOptions, Durability, Method};
 pub use codec::{ContentType, Payload};
+pub use collections::{CollectionError, Cursor, KeyEncode, List, Map, MapKey};
 pub use cx::Cx;
 pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use greenroom_core::call::{Call, CallContext, Chain, DEFAULT_DEADLINE};
 use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::engine::DEACTIVATE;
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, ActorType, CallId};
 use greenroom_core::transport::SharedTransport;
@@ -62,6 +63,9 @@ impl Gateway {
         let invalid = |error: &dyn std::error::Error| CallError::Invalid(error.to_string());
         let actor_type = ActorType::new(&request.r#type).map_err(|e| invalid(&e))?;
         let target = ActorId::new(actor_type, &request.key).map_err(|e| invalid(&e))?;
+        if request.method == DEACTIVATE {
+            return Err(CallError::NotFound(format!("no actor has a method {DEACTIVATE:?}")));
+        }
         let id = match request.call_id.len() {
             0 => CallId(self.calls.env().random()),
             _ => CallId::from_bytes(&request.call_id).map_err(|e| invalid(&e))?,
@@ -78,7 +82,7 @@ impl Gateway {
         let wait = asked.min(grpc_deadline.unwrap_or(asked)).min(DEFAULT_DEADLINE_MAX);
         let deadline = self.calls.env().now() + wait;
         let context = CallContext { id, deadline, chain: Chain::default() };
-        Ok(Call { target, method: request.method.into(), arguments, context })
+        Ok(Call { target, method: request.method.into(), arguments, context, delivery: None })
     }
 }
 

@@ -46,8 +46,8 @@ mod telemetry;
 
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::{
-    __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, ContentType, Cx,
-    Durability, Payload, Result, Shard, ShardCount,
+    __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
+    ContentType, Cursor, Cx, Durability, KeyEncode, List, Map, MapKey, Payload, Result, Shard, ShardCount,
 };
 pub use greenroom_macros::{Actor, actor_methods};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use greenroom_core::actor::{Actor, ActorMethods};
+use greenroom_core::engine::deactivate_anywhere;
 use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::{ActorId, CallError};
 use greenroom_proto::v1;
 use thiserror::Error;
 
@@ -56,7 +58,18 @@ impl Runtime {
     /// A typed reference to an actor, wherever it is. Its calls are repeated, with the same call id, while nobody can
     /// serve them, until their deadline.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
-        ActorRef::new(Origin::Program(self.0.transport()), key.as_ref()).into()
+        ActorRef::new(self.0.origin(), key.as_ref()).into()
+    }
+
+    /// Takes an actor out of memory when the turns that run or wait now are done, wherever it is. Returns false if it was
+    /// in memory nowhere. The next call activates it again; a parked actor takes calls again.
+    ///
+    /// A turn must not wait for this about its own actor: it would wait for itself. It says `cx.deactivate()`.
+    ///
+    /// # Errors
+    /// As of a call: if the owner does not answer in time.
+    pub async fn deactivate(&self, actor: &ActorId) -> Result<bool, CallError> {
+        deactivate_anywhere(&self.0.transport(), actor).await
     }
 
     /// The node's addresses and counts, as the admin service tells them.

@@ -199,7 +199,7 @@ async fn as_program(
     wish: &Wish,
     deadline: Instant,
 ) -> Result<Answer, String> {
-    let ledger = LedgerRef::from(ActorRef::<Ledger>::new(Origin::Program(run.router.clone()), &wish.ledger));
+    let ledger = LedgerRef::from(ActorRef::<Ledger>::new(Origin::program(run.router.clone()), &wish.ledger));
     let timeout = deadline.saturating_duration_since(Instant::now());
     let id = wish.id;
     let length = match wish.what.clone() {

@@ -60,6 +60,11 @@ impl Disk {
         Arc::new(Self { world: world.clone(), store, state, appended })
     }
 
+    /// Which store it is.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
     /// Raises the incarnation durably. Says whether the store holds records.
     pub fn open(&self) -> (NodeRun, bool) {
         let mut state = self.state.lock();

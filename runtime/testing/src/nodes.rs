@@ -12,10 +12,10 @@ use greenroom_cluster::registration::Refused;
 use greenroom_cluster::{
     ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards,
 };
-use greenroom_core::ShardCount;
 use greenroom_core::engine::{Engine, EngineBuilder};
 use greenroom_core::env::SharedEnv;
 use greenroom_core::map::NodeRun;
+use greenroom_core::{ShardCount, StoreId};
 use parking_lot::Mutex;
 
 use crate::disk::{Crash, Disk};
@@ -98,6 +98,15 @@ impl Nodes {
     /// The name of a node.
     pub fn name(&self, number: usize) -> String {
         format!("node-{number}")
+    }
+
+    /// The node that has this store.
+    ///
+    /// # Panics
+    /// If none has: stores are made with their nodes.
+    pub fn number_of(&self, store: StoreId) -> usize {
+        let number = self.nodes.iter().position(|node| node.disk.store() == store);
+        number.expect("every store of a simulation belongs to a node")
     }
 
     /// How many shards the cluster has.

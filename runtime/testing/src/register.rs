@@ -10,8 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use greenroom_cluster::coordination::{Coordination, Peer, ReadError, Version, Versioned, WriteError};
-use greenroom_core::ShardCount;
 use greenroom_core::map::{NodeRun, Page};
+use greenroom_core::{Shard, ShardCount, StoreId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -63,9 +63,9 @@ impl Register {
         self.0.pages.iter().map(|page| page.lock().len()).sum()
     }
 
-    /// A page as it is now, whatever the nodes have seen of it.
-    pub fn page(&self, page: u16) -> Page {
-        self.0.current(page).content
+    /// The store that owns a shard now, whatever the nodes have seen of it; `None` before the first assignment.
+    pub fn owner(&self, shard: Shard) -> Option<StoreId> {
+        self.0.current(shard.page()).content.entry(shard).map(|entry| entry.owner.store)
     }
 
     /// What a coordinator without a reason does: gives some shards to their own owners again, at the next epoch. The

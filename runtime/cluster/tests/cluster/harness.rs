@@ -172,7 +172,7 @@ impl Node {
     }
 
     pub(crate) fn counter(&self, key: &str) -> <Counter as Actor>::Ref {
-        let origin = Origin::Program(self.router.clone());
+        let origin = Origin::program(self.router.clone());
         greenroom_core::reference::ActorRef::<Counter>::new(origin, key).into()
     }
 

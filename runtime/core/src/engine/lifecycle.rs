@@ -23,11 +23,17 @@ use super::activation::{Activation, AnyActivation, Entry, Loaded, TurnGuard};
 use super::drain::Running;
 use super::turn;
 use crate::actor::{Access, Actor, ActorMethods, Durability, Exclusive, Method};
-use crate::call::{CallContext, Chain, DEFAULT_DEADLINE};
+use crate::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
+use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, CallId};
 use crate::reference::MOVED_AWAY;
+use crate::transport::SharedTransport;
+
+/// The method by which the owner of an actor is asked to let it go. No actor can have a method of this name, and the
+/// gateway takes no call of it.
+pub const DEACTIVATE: &str = "@deactivate";
 
 /// How many actors leave at the same time when many do.
 const LEAVING_AT_ONCE: usize = 64;
@@ -110,6 +116,27 @@ impl Lifecycle {
     pub(super) fn count(&self, why: Leaving) {
         self.left[why as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Takes an actor out of memory wherever it is; see [`Core::deactivate`]. Returns false if it was in memory nowhere.
+pub async fn deactivate_anywhere(transport: &SharedTransport, actor: &ActorId) -> Result<bool, CallError> {
+    let env = transport.env();
+    let context = CallContext {
+        id: CallId(env.random()),
+        deadline: env.now() + DEFAULT_DEADLINE,
+        chain: Chain::default(),
+    };
+    let (method, arguments) = (DEACTIVATE.into(), Payload::default());
+    let call = Call { target: actor.clone(), method, arguments, context };
+    let reply = transport.call(call).await.map_err(CallError::typed)?;
+    Ok(reply.decode("the reply")?)
+}
+
+/// The answer to a call of [`DEACTIVATE`].
+pub(super) async fn deactivate_by_call(engine: Arc<Core>, call: Call) -> CallResult {
+    let left = timeout_at(call.context.deadline, engine.deactivate(&call.target)).await;
+    let left = left.map_err(|_| CallError::Timeout { committed: None })?;
+    Ok(Payload::encode(call.arguments.content_type, "the reply", &left)?)
 }
 
 /// Runs `#[on_activate]` on a state that has just been loaded, and puts it into the activation. `call` is what the actor

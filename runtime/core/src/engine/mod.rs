@@ -19,6 +19,7 @@ mod clock;
 mod drain;
 mod followers;
 mod inline;
+mod items;
 mod lifecycle;
 mod listing;
 mod post;
@@ -43,7 +44,7 @@ pub use activation::Loaded;
 pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
-pub use lifecycle::{Hooks, Leaving};
+pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
@@ -53,6 +54,7 @@ pub use types::MethodEntry;
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::Payload;
+use crate::collections::overlay::Overlay;
 use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
@@ -102,6 +104,8 @@ pub struct Core {
     lifecycle: lifecycle::Lifecycle,
     followers: Followers,
     dead_letters: DeadLetters,
+    /// What turns have changed in maps and lists and the journal does not show yet.
+    overlay: Arc<Overlay>,
     owned: Vec<ArcSwapOption<OwnedShard>>,
     /// Weak, because the transport of a node holds its engine.
     transport: OnceLock<Weak<dyn Transport>>,
@@ -161,8 +165,10 @@ impl EngineBuilder {
     }
 
     /// The engine. It serves no shard yet.
-    pub fn build(self) -> Arc<Engine> {
+    pub fn build(mut self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
+        let overlay = Arc::new(Overlay::new(self.shards));
+        self.followers.push((Space::ITEM, overlay.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
@@ -171,6 +177,7 @@ impl EngineBuilder {
             lifecycle: lifecycle::Lifecycle::default(),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
+            overlay,
             env: self.env,
             shards: self.shards,
             types: self.types,
@@ -357,6 +364,7 @@ impl Core {
         let now = self.env.now();
         self.deactivate_idle_now();
         self.change_log.rest_if_unused(now);
+        self.overlay.prune();
         self.snapshots.drop_if_unused(now);
     }
 

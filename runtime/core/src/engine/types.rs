@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use super::Core;
 use super::activation::{Activation, AnyActivation};
 use super::inline::Pace;
-use super::lifecycle::{self, Leaving};
+use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
 use super::{tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
@@ -161,6 +161,7 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
     ) -> BoxFuture<'static, CallResult> {
         match self.methods.get(&*call.method) {
             Some(method) => (method.invoke)(engine, shard, call),
+            None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }
     }

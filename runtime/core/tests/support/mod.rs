@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -24,25 +25,56 @@ use tokio::time::{Duration, Instant};
 
 const SHARDS: u16 = 8;
 
-/// A journal in memory. Records become durable when [`Node::sync`] says so.
+/// A journal in memory. Records become durable when [`Node::sync`] says so; rows are read from durable ones only.
 #[derive(Default)]
-pub(crate) struct Disk(Mutex<Vec<Record>>);
+pub(crate) struct Disk {
+    records: Mutex<Vec<Record>>,
+    durable: Mutex<BTreeMap<Shard, Seq>>,
+    rows_read: AtomicUsize,
+}
 
+#[allow(dead_code, reason = "each test uses some of it")]
 impl Disk {
     pub(crate) fn commits(&self) -> usize {
-        self.0.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
+        self.records.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
+    }
+
+    /// Everything that was ever appended.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.records.lock().clone()
+    }
+
+    /// How many rows have been read so far.
+    pub(crate) fn rows_read(&self) -> usize {
+        self.rows_read.load(Ordering::Relaxed)
+    }
+
+    /// The disk as a power cut leaves it: with what was durable.
+    pub(crate) fn after_power_cut(&self) -> Arc<Self> {
+        let mut records = self.records();
+        records.retain(|record| self.is_durable(record));
+        Arc::new(Self { records: Mutex::new(records), ..Self::default() })
+    }
+
+    fn is_durable(&self, record: &Record) -> bool {
+        self.durable.lock().get(&record.shard).is_some_and(|durable| record.seq <= *durable)
+    }
+
+    fn durable(&self, owned: &OwnedShard, seq: Seq) {
+        self.durable.lock().insert(owned.shard(), seq);
+        owned.gate().advance(seq);
     }
 }
 
 impl Journal for Disk {
     fn append(&self, record: Record) -> Result<(), JournalError> {
-        self.0.lock().push(record);
+        self.records.lock().push(record);
         Ok(())
     }
 
     fn load(&self, shard: Shard, actor: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
         let mut stored = StoredActor::default();
-        for record in self.0.lock().iter().filter(|record| record.shard == shard) {
+        for record in self.records.lock().iter().filter(|record| record.shard == shard) {
             if let RecordKind::Commit(commit) = &record.kind
                 && commit.actor == *actor
             {
@@ -59,14 +91,15 @@ impl Journal for Disk {
         range: RowRange,
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<(Bytes, Bytes)>, JournalError>> {
-        let records = self.0.lock();
-        let records = records.iter().filter(|record| record.shard == shard);
+        let records = self.records.lock();
+        let records = records.iter().filter(|record| record.shard == shard && self.is_durable(record));
         let rows = replay(records.flat_map(|record| record.rows()), &range, limit);
+        self.rows_read.fetch_add(rows.len(), Ordering::Relaxed);
         std::future::ready(Ok(rows)).boxed()
     }
 
     fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {
-        let records = self.0.lock();
+        let records = self.records.lock();
         let last = records.iter().rev().find(|record| record.shard == shard);
         let last = last.map(|record| Position { epoch: record.epoch, seq: record.seq }).unwrap_or_default();
         std::future::ready(Ok(last)).boxed()
@@ -130,7 +163,7 @@ impl Node {
         let run = NodeRun { store: StoreId(uuid::Uuid::nil()), incarnation: Incarnation(1) };
         let (owned, open) =
             OwnedShard::open(shard, Epoch(last.epoch.0 + 1), run, last, self.disk.clone()).unwrap();
-        owned.gate().advance(open);
+        self.disk.durable(&owned, open);
         self.engine.serve(owned.clone());
         self.shards.lock().insert(shard, owned);
     }
@@ -138,14 +171,14 @@ impl Node {
     /// Everything that was appended becomes durable.
     pub(crate) fn sync(&self) {
         for owned in self.shards.lock().values() {
-            owned.gate().advance(owned.last().unwrap_or(Seq(0)));
+            self.disk.durable(owned, owned.last().unwrap_or(Seq(0)));
         }
     }
 
     /// Everything of this shard that was appended becomes durable.
     pub(crate) fn sync_shard(&self, shard: Shard) {
         let owned = self.shards.lock()[&shard].clone();
-        owned.gate().advance(owned.last().unwrap_or(Seq(0)));
+        self.disk.durable(&owned, owned.last().unwrap_or(Seq(0)));
     }
 
     /// The disk is as fast as memory from now on.

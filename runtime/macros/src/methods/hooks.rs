@@ -51,9 +51,12 @@ pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Opti
             if attribute.meta.require_path_only().is_err() {
                 errors.at(&attribute, format!("`#[{name}]` takes no options"));
             } else if moment.is_some() {
-                errors.at(&attribute, "a function is called at one moment: give each hook a function of its own");
+                errors.at(
+                    &attribute,
+                    "a function is called at one moment: give each hook a function of its own",
+                );
             }
-            moment = Some(candidate);
+            moment.get_or_insert(candidate);
         }
     }
     moment

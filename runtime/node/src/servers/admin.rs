@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use greenroom_core::actor::Durability;
 use greenroom_core::engine::{MethodInfo, TypeInfo};
+use greenroom_core::{ActorId, ActorType};
 use greenroom_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -54,6 +55,25 @@ impl v1::admin_server::Admin for AdminService {
         Ok(Response::new(v1::TypesReply { types }))
     }
 
+    async fn hot_actors(
+        &self,
+        request: Request<v1::HotActorsRequest>,
+    ) -> Result<Response<v1::HotActorsReply>, Status> {
+        let _ = request;
+        Ok(Response::new(v1::HotActorsReply::default()))
+    }
+
+    async fn deactivate(
+        &self,
+        request: Request<v1::DeactivateRequest>,
+    ) -> Result<Response<v1::DeactivateReply>, Status> {
+        let v1::DeactivateRequest { r#type, key } = request.into_inner();
+        let actor = ActorType::new(&r#type).and_then(|actor_type| ActorId::new(actor_type, &key));
+        let actor = actor.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let left = self.0.engine.deactivate(&actor).await;
+        Ok(Response::new(v1::DeactivateReply { left }))
+    }
+
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainReply>, Status> {
         let timeout = match request.into_inner().timeout_ms {
             0 => self.0.config.drain_timeout(),
@@ -78,5 +98,6 @@ fn method_status(method: &MethodInfo) -> v1::MethodStatus {
         name: method.name.to_owned(),
         access: if method.exclusive { "exclusive" } else { "concurrent" }.to_owned(),
         arguments: method.arguments.iter().map(|name| (*name).to_owned()).collect(),
+        ..v1::MethodStatus::default()
     }
 }
