@@ -59,7 +59,7 @@ impl<M: Method> Letter<M> {
         let call = call.into_prepared();
         let context = call.head.context();
         let target = call.head.target.map_err(|error| CallError::Invalid(error.to_string()))?;
-        Ok(Self { origin: call.head.origin, target, context, arguments: call.arguments })
+        Ok(Self { origin: call.head.origin, target, context, arguments: call.arguments.expect("a call that has not begun has its arguments") })
     }
 }
 

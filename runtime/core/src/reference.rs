@@ -97,7 +97,7 @@ impl<A: Actor> ActorRef<A> {
             id: None,
             deadline: None,
         };
-        Call(State::Prepared(Prepared { head, arguments }))
+        Call(State::Prepared(Prepared { head, arguments: Some(arguments) }))
     }
 }
 
@@ -115,7 +115,8 @@ type Outcome<M> = Result<<M as Method>::Reply, CallError<<M as Method>::Error>>;
 
 pub(crate) struct Prepared<M: Method> {
     pub(crate) head: Head,
-    pub(crate) arguments: M::Arguments,
+    /// There until the call begins.
+    pub(crate) arguments: Option<M::Arguments>,
 }
 
 /// All of a call but its arguments.
@@ -175,8 +176,19 @@ impl<M: Method> Call<M> {
         let call = self.into_prepared();
         let context = call.head.context();
         let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
-        let arguments = encode::<M>(&call.arguments)?;
+        let arguments = encode::<M>(call.arguments.as_ref().expect(ARGUMENTS))?;
         Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context })
+    }
+}
+
+/// Why a call that has not begun has its arguments.
+const ARGUMENTS: &str = "the arguments leave a call when it begins";
+
+impl<M: Method> Call<M> {
+    fn go_the_long_way(&mut self, arguments: M::Arguments) {
+        if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
+            self.0 = State::Running(Box::pin(Prepared::<M>::run(call.head, arguments)));
+        }
     }
 }
 
@@ -184,12 +196,14 @@ impl<M: Method> Future for Call<M> {
     type Output = Outcome<M>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if matches!(self.0, State::Prepared(_))
-            && let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done)
-        {
+        if let State::Prepared(call) = &mut self.0 {
             match call.begin(task) {
-                Ok(outcome) => return Poll::Ready(outcome),
-                Err(running) => self.0 = State::Running(running),
+                Begun::Done(outcome) => {
+                    self.0 = State::Done;
+                    return Poll::Ready(outcome);
+                }
+                Begun::Suspended(end) => self.0 = State::Running(end),
+                Begun::NotNow(arguments) => self.go_the_long_way(arguments),
             }
         }
         let State::Running(running) = &mut self.0 else { panic!("a call was polled after its reply") };
@@ -219,21 +233,19 @@ impl Head {
 }
 
 impl<M: Method> Prepared<M> {
-    /// The outcome if the turn could run at once, otherwise what is to be polled for it.
-    fn begin(self, task: &mut Context<'_>) -> Result<Outcome<M>, BoxFuture<'static, Outcome<M>>> {
-        let Self { head, arguments } = self;
-        let (Some(engine), Ok(target)) = (head.origin.engine(), &head.target) else {
-            return Err(Box::pin(Self { head, arguments }.run()));
-        };
-        match engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task) {
-            Begun::Done(outcome) => Ok(outcome),
-            Begun::Suspended(end) => Err(end),
-            Begun::NotNow(arguments) => Err(Box::pin(Self { head, arguments }.run())),
+    /// Runs the turn at once if it can. The call itself stays where it is: it is large, and moving it costs.
+    fn begin(&mut self, task: &mut Context<'_>) -> Begun<M> {
+        let head = &self.head;
+        let arguments = self.arguments.take().expect(ARGUMENTS);
+        match (head.origin.engine(), &head.target) {
+            (Some(engine), Ok(target)) => {
+                engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task)
+            }
+            _ => Begun::NotNow(arguments),
         }
     }
 
-    async fn run(self) -> Outcome<M> {
-        let Self { head, arguments } = self;
+    async fn run(head: Head, arguments: M::Arguments) -> Outcome<M> {
         let context = head.context();
         let Head { origin, target, .. } = head;
         let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;

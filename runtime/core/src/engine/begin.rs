@@ -78,7 +78,10 @@ impl Core {
         let cx = turn::cx::<M>(&guard, || made.unwrap_or_else(&context));
         let span = turn::span::<M>(target);
         let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
-        let mut turn = Turn::new(measure, turn.instrument(span));
+        let mut turn = match span.is_disabled() {
+            true => Turn::new(measure, turn),
+            false => Turn::new(measure, turn.instrument(span)),
+        };
         if let Poll::Ready(answer) = turn.poll_here(task) {
             return Begun::Done(reply::<M>(answer));
         }
