@@ -127,7 +127,7 @@ pub async fn deactivate_anywhere(transport: &SharedTransport, actor: &ActorId) -
         chain: Chain::default(),
     };
     let (method, arguments) = (DEACTIVATE.into(), Payload::default());
-    let call = Call { target: actor.clone(), method, arguments, context };
+    let call = Call { target: actor.clone(), method, arguments, context, delivery: None };
     let reply = transport.call(call).await.map_err(CallError::typed)?;
     Ok(reply.decode("the reply")?)
 }

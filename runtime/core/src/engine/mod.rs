@@ -5,6 +5,7 @@
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
+//! - `memory`: what becomes of actors when memory gets scarce.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
@@ -22,6 +23,7 @@ mod inline;
 mod items;
 mod lifecycle;
 mod listing;
+mod memory;
 mod post;
 mod snapshot;
 mod tell;
@@ -46,6 +48,7 @@ pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub use memory::MemoryLimits;
 pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
@@ -102,6 +105,7 @@ pub struct Core {
     change_log: ChangeLog,
     snapshots: Snapshots,
     lifecycle: lifecycle::Lifecycle,
+    memory: memory::Memory,
     followers: Followers,
     dead_letters: DeadLetters,
     /// What turns have changed in maps and lists and the journal does not show yet.
@@ -175,6 +179,7 @@ impl EngineBuilder {
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
             lifecycle: lifecycle::Lifecycle::default(),
+            memory: memory::Memory::default(),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
             overlay,
@@ -298,7 +303,8 @@ impl Core {
     }
 
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
-    /// that was overtaken must not put its activation in the place of the one that serves.
+    /// that was overtaken must not put its activation in the place of the one that serves. `None`, too, if there is no
+    /// memory for one more.
     fn activation<A: Actor>(
         self: &Arc<Self>,
         target: &ActorId,
@@ -308,6 +314,7 @@ impl Core {
             let directory = self.directory.pin();
             let found = match directory.get(target) {
                 Some(found) => found.clone(),
+                None if !self.memory.admits() => return None,
                 None => {
                     let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
                     let make =

@@ -234,6 +234,9 @@ pub(super) async fn enter<M: Method>(
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         }
         let Some(activation) = engine.activation::<M::Actor>(target, shard) else {
+            if let Some(error) = engine.no_memory(target) {
+                return Err(error);
+            }
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         };
         match activation.enter(entry).await {
