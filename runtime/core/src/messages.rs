@@ -86,7 +86,7 @@ fn send<M: Method>(origin: &Origin, target: ActorId, context: CallContext, argum
     let Err((target, context, arguments)) = elsewhere else { return };
     let error = match (encode::<M>(&arguments), origin.transport()) {
         (Ok(arguments), Some(transport)) => {
-            return transport.tell(WireCall { target, method: method::<M>(), arguments, context });
+            return transport.tell(WireCall { target, method: method::<M>(), arguments, context, delivery: None });
         }
         (Ok(_), None) => CallError::Unavailable("the node is stopping".into()),
         (Err(error), _) => error.map_app(|_| CallError::Invalid("the arguments cannot be encoded".into())),

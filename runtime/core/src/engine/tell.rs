@@ -129,7 +129,7 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
         (CallError::Unavailable(_), Some((context, arguments)))
             if let Some(transport) = engine.transport() =>
         {
-            transport.tell(Call { target, method: M::NAME.into(), arguments, context });
+            transport.tell(Call { target, method: M::NAME.into(), arguments, context, delivery: None });
         }
         (error, _) => {
             engine.dead_letters.told(engine.env.unix_ms(), target, M::NAME.into(), &error);
