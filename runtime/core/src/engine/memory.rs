@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Engine;
+use super::Core;
 use crate::error::CallError;
 use crate::identity::ActorId;
 
@@ -89,7 +89,7 @@ impl Memory {
     }
 }
 
-impl Engine {
+impl Core {
     /// Tells the engine how much memory the process takes, about once a second; idle actors leave if that is too much.
     pub fn observe_memory(self: &Arc<Self>, used: u64, limits: MemoryLimits) {
         let actors = self.directory.len();
