@@ -9,6 +9,8 @@
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
+//! - `delivery`: takes a reliable message exactly once.
+//! - `outbox`: sends reliable messages until they are applied.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
@@ -17,6 +19,7 @@ mod activation;
 mod begin;
 mod changes;
 mod clock;
+mod delivery;
 mod drain;
 mod followers;
 mod inline;
@@ -24,6 +27,7 @@ mod items;
 mod lifecycle;
 mod listing;
 mod memory;
+mod outbox;
 mod post;
 mod snapshot;
 mod tell;
@@ -49,6 +53,8 @@ pub use clock::Stamp;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use memory::MemoryLimits;
+pub use outbox::DeadLetterError;
+pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
@@ -108,6 +114,7 @@ pub struct Core {
     memory: memory::Memory,
     followers: Followers,
     dead_letters: DeadLetters,
+    outbox: Arc<outbox::Outbox>,
     /// What turns have changed in maps and lists and the journal does not show yet.
     overlay: Arc<Overlay>,
     owned: Vec<ArcSwapOption<OwnedShard>>,
@@ -173,6 +180,8 @@ impl EngineBuilder {
         let seed = self.env.random() as u64;
         let overlay = Arc::new(Overlay::new(self.shards));
         self.followers.push((Space::ITEM, overlay.clone()));
+        let outbox = outbox::Outbox::new(self.env.clone());
+        self.followers.push((Space::OUTBOX, outbox.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
@@ -182,6 +191,7 @@ impl EngineBuilder {
             memory: memory::Memory::default(),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
+            outbox: outbox.clone(),
             overlay,
             env: self.env,
             shards: self.shards,
@@ -190,6 +200,7 @@ impl EngineBuilder {
             transport: OnceLock::new(),
             turns: Turnstile::default(),
         });
+        outbox.attach(&core);
         core.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&core))));
         Arc::new(Engine(core))
     }

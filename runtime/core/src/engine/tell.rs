@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,6 +21,9 @@ use crate::error::CallError;
 use crate::identity::ActorId;
 use crate::reference::encode;
 use crate::shard::OwnedShard;
+
+/// How long to wait for a shard that is moving away to be gone.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// What becomes of a typed message made in this process: `Err` gives it back, because its shard is not served here.
 pub(crate) type Told<M> = Result<(), (ActorId, CallContext, <M as Method>::Arguments)>;
@@ -127,9 +131,14 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
     match (error, again) {
         // The shard has moved away, and nothing of the turn remains: it goes where the shard went.
         (CallError::Unavailable(_), Some((context, arguments)))
-            if let Some(transport) = engine.transport() =>
+            if context.deadline > engine.env.now()
+                && let Some(transport) = engine.transport() =>
         {
-            transport.tell(Call { target, method: M::NAME.into(), arguments, context, delivery: None });
+            let call = Call { target, method: M::NAME.into(), arguments, context, delivery: None };
+            engine.env.spawn(Box::pin(async move {
+                tokio::time::sleep(TOLD_AGAIN_AFTER).await;
+                transport.tell(call);
+            }));
         }
         (error, _) => {
             engine.dead_letters.told(engine.env.unix_ms(), target, M::NAME.into(), &error);

@@ -167,7 +167,7 @@ pub(super) fn cx<M: Method>(guard: &TurnGuard<M::Actor>, call: impl FnOnce() -> 
 pub(super) struct Progress(Option<Arc<AtomicBool>>);
 
 impl Progress {
-    fn of<M: Method>() -> Self {
+    pub(super) fn of<M: Method>() -> Self {
         Self(commits::<M>().then(Arc::default))
     }
 
