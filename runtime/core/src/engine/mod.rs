@@ -5,6 +5,7 @@
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
+//! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
 //! - `memory`: what becomes of actors when memory gets scarce.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
@@ -30,6 +31,8 @@ mod memory;
 mod outbox;
 mod post;
 mod snapshot;
+mod stateless;
+mod supervision;
 mod tell;
 mod turn;
 mod types;
@@ -94,6 +97,9 @@ impl Deref for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.0.directory.pin().clear();
+        if let Some(pools) = &self.0.pools {
+            pools.clear();
+        }
     }
 }
 
@@ -112,6 +118,9 @@ pub struct Core {
     snapshots: Snapshots,
     lifecycle: lifecycle::Lifecycle,
     memory: memory::Memory,
+    supervision: supervision::Supervision,
+    /// `None` if no type is stateless.
+    pools: Option<stateless::Pools>,
     followers: Followers,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
@@ -178,6 +187,7 @@ impl EngineBuilder {
     /// The engine. It serves no shard yet.
     pub fn build(mut self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
+        let stateless = self.types.values().any(|table| table.options().stateless);
         let overlay = Arc::new(Overlay::new(self.shards));
         self.followers.push((Space::ITEM, overlay.clone()));
         let outbox = outbox::Outbox::new(self.env.clone());
@@ -189,6 +199,8 @@ impl EngineBuilder {
             snapshots: Snapshots::default(),
             lifecycle: lifecycle::Lifecycle::default(),
             memory: memory::Memory::default(),
+            supervision: supervision::Supervision::default(),
+            pools: stateless.then(|| stateless::Pools::new(seed)),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
@@ -275,7 +287,7 @@ impl Core {
 
     /// Runs an encoded call, if its shard is served here.
     pub fn deliver(self: &Arc<Self>, call: Call) -> Delivery {
-        let Some(shard) = self.owned(call.target.shard(self.shards)) else {
+        let Some(shard) = self.place_of(&call.target) else {
             return Delivery::NotServed(call);
         };
         match self.types.get(call.target.actor_type.as_str()) {
@@ -294,7 +306,7 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Local<M> {
-        let owned = self.owned(target.shard(self.shards));
+        let owned = self.place_of(target);
         match (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) {
             (Some(shard), true) => turn::call_typed(self, shard, target, context, arguments).await,
             _ => Local::Elsewhere(context, arguments),
@@ -381,6 +393,10 @@ impl Core {
     fn tidy_up(self: &Arc<Self>) {
         let now = self.env.now();
         self.deactivate_idle_now();
+        self.tidy_supervision(now);
+        if let Some(pools) = &self.pools {
+            pools.tidy_up(self, now);
+        }
         self.change_log.rest_if_unused(now);
         self.overlay.prune();
         self.snapshots.drop_if_unused(now);

@@ -32,7 +32,7 @@ impl Core {
     /// Starts an encoded call whose reply nobody waits for, in the order in which it is told. Gives it back if its shard
     /// is not served here.
     pub fn tell(self: &Arc<Self>, call: Call) -> Result<(), Box<Call>> {
-        let Some(shard) = self.owned(call.target.shard(self.shards)) else { return Err(Box::new(call)) };
+        let Some(shard) = self.place_of(&call.target) else { return Err(Box::new(call)) };
         match self.types.get(call.target.actor_type.as_str()) {
             Some(table) => table.tell(self, shard, call),
             None => {
@@ -50,7 +50,7 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Told<M> {
-        let owned = self.owned(target.shard(self.shards));
+        let owned = self.place_of(&target);
         let (Some(shard), true) = (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) else {
             return Err((target, context, arguments));
         };
