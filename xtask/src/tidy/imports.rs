@@ -126,6 +126,7 @@ const TABLE: &[Row] = &[
         "edge: measures the parts and the whole",
     ),
     row("greenroom-bench-rig", &[], "other frameworks are measured with it, in programs without any of ours"),
+    row("greenroom-counters", &[], "it holds tests only, of what the stock node serves"),
     row(
         "greenroom-wordcount",
         &["greenroom"],
