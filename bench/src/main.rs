@@ -2,6 +2,7 @@
 //!
 //! What needs a process of its own is this program again, in one of the hidden roles of [`Program`].
 
+mod actors;
 mod basics;
 mod measure;
 mod peer;
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
+use actors::{Machine, Role};
+
 /// Measures Greenroom and prints a table.
 #[derive(Parser)]
 struct Args {
@@ -20,9 +23,12 @@ struct Args {
     /// Also write the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure this part only
+    /// Measure this part only; of `actors`, the programs whose name contains this
     #[arg(long, value_name = "PART")]
-    only: Option<basics::Part>,
+    only: Option<String>,
+    /// Also measure the other frameworks whose programs are in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    peers: Option<PathBuf>,
     /// How often each rig is measured, after one round that does not count
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -32,6 +38,8 @@ struct Args {
 enum Program {
     /// Calls in process, over the mesh and durable ones, each beside its floor; memory
     Basics,
+    /// Turns in process, beside the floor and beside other frameworks
+    Actors,
     /// A node of the cluster that the environment names
     #[value(hide = true)]
     Node,
@@ -41,6 +49,18 @@ enum Program {
     /// Says how much memory idle activations take
     #[value(hide = true)]
     Activations,
+    /// A rig of `actors`: Greenroom
+    #[value(hide = true)]
+    RigGreenroom,
+    /// A rig of `actors`: Greenroom with methods that are no `async fn`
+    #[value(hide = true)]
+    RigPlain,
+    /// A rig of `actors`: a task and a channel per actor
+    #[value(hide = true)]
+    RigFloor,
+    /// A rig of `actors`: a concurrent map
+    #[value(hide = true)]
+    RigMap,
 }
 
 #[tokio::main]
@@ -51,14 +71,24 @@ async fn main() -> Result<()> {
 }
 
 async fn run(args: Args) -> Result<()> {
+    let machine = Machine::look();
+    let only = args.only.as_deref();
     let report = match args.program {
-        Program::Basics => basics::run(args.rounds, args.only).await?,
+        Program::Basics => basics::run(args.rounds, only).await?,
+        Program::Actors => actors::run(args.rounds, only, args.peers.as_deref()).await?,
         Program::Node => return basics::mesh::node().await,
         Program::Echo => return basics::tcp::serve().await,
         Program::Activations => return basics::memory::grow().await,
+        Program::RigGreenroom => return Role::Greenroom.serve().await,
+        Program::RigPlain => return Role::Plain.serve().await,
+        Program::RigFloor => return Role::Floor.serve().await,
+        Program::RigMap => return Role::Map.serve().await,
     };
     if cfg!(debug_assertions) {
         eprintln!("This build is not optimised: its figures mean nothing. Use `cargo xtask bench`.");
+    }
+    if let Program::Actors = args.program {
+        println!("# actors\n\n{machine}\n\n{}", actors::bars(&report));
     }
     print!("{report}");
     if let Some(file) = args.json {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures_util::future::BoxFuture;
-use rustix::time::{ClockId, clock_gettime};
+use greenroom_bench_rig::stopwatch::own_cpu;
 
 use crate::report::{Report, Unit};
 
@@ -87,11 +87,6 @@ impl Stopwatch {
     }
 }
 
-fn own_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 /// The time on CPU of another process's live threads, to the nanosecond (its clock ticks would be 10 ms).
 fn cpu_of(pid: u32) -> Result<Duration> {
     let threads = format!("/proc/{pid}/task");
@@ -103,15 +98,6 @@ fn cpu_of(pid: u32) -> Result<Duration> {
         }
     }
     Ok(Duration::from_nanos(nanos))
-}
-
-/// How much of this process's memory is resident, in bytes.
-pub(crate) fn resident_bytes() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let Some(kib) = kib else { bail!("/proc/self/status does not tell VmRSS") };
-    Ok(kib.parse::<u64>()? * 1024)
 }
 
 /// A way of doing a program's work.

@@ -1,14 +1,14 @@
-//! This program in another process.
+//! This program, or another one, in a process of its own.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// This program in another process, in a hidden role. It ends when its standard input does.
+/// A process that we talk with: this program in a hidden role, or another. It ends when its standard input does.
 pub(crate) struct Peer {
     child: Child,
     pid: u32,
@@ -20,15 +20,20 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts it.
     pub(crate) fn start(role: &str, environment: &BTreeMap<&str, String>) -> Result<Self> {
+        Self::spawn(Command::new(std::env::current_exe()?).arg(role).envs(environment))
+    }
+
+    /// Starts another program, which then is to do the same.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         let log = NamedTempFile::new()?;
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(role)
-            .envs(environment)
+        let program = command.as_std().get_program().to_owned();
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.reopen()?)
             .kill_on_drop(true)
-            .spawn()?;
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take().context("its standard output is piped")?;
         let pid = child.id().context("it has just been started")?;
         Ok(Self { child, pid, lines: BufReader::new(stdout), log })
@@ -37,6 +42,13 @@ impl Peer {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Sends it a line.
+    pub(crate) async fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("its standard input is piped")?;
+        stdin.write_all(format!("{line}\n").as_bytes()).await?;
+        Ok(())
     }
 
     /// The next line that it prints; an error with its log if it ends instead.

@@ -16,6 +16,13 @@ pub(crate) enum Unit {
     /// How many times as much as the floor of the same round.
     #[serde(rename = "ratio")]
     Ratio,
+    #[serde(rename = "per second")]
+    PerSecond,
+    /// Of one core's time; 1 is all of it.
+    #[serde(rename = "share")]
+    Share,
+    #[serde(rename = "count")]
+    Count,
 }
 
 /// One line of the JSON.
@@ -25,15 +32,26 @@ pub(crate) struct Figure {
     rig: &'static str,
     metric: &'static str,
     unit: Unit,
-    median: f64,
+    pub(crate) median: f64,
     min: f64,
-    max: f64,
+    pub(crate) max: f64,
     n: usize,
 }
 
-/// Samples, in the order in which their series began.
+/// Samples, in the order in which their series began; and remarks.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Vec<Series>);
+pub(crate) struct Report {
+    series: Vec<Series>,
+    remarks: Vec<Remark>,
+}
+
+/// What there is to say about a rig instead of figures.
+#[derive(Debug)]
+struct Remark {
+    program: &'static str,
+    rig: &'static str,
+    text: String,
+}
 
 #[derive(Debug)]
 struct Series {
@@ -56,15 +74,28 @@ impl Report {
     ) {
         let same =
             |series: &&mut Series| (series.program, series.rig, series.metric) == (program, rig, metric);
-        match self.0.iter_mut().find(same) {
+        match self.series.iter_mut().find(same) {
             Some(series) => series.samples.push(sample),
-            None => self.0.push(Series { program, rig, metric, unit, samples: vec![sample] }),
+            None => self.series.push(Series { program, rig, metric, unit, samples: vec![sample] }),
         }
+    }
+
+    /// Says something of a rig instead of a figure.
+    pub(crate) fn remark(&mut self, program: &'static str, rig: &'static str, text: String) {
+        if !self.remarks.iter().any(|known| (known.program, known.rig) == (program, rig)) {
+            self.remarks.push(Remark { program, rig, text });
+        }
+    }
+
+    /// The figure of a series, if it was measured.
+    pub(crate) fn figure(&self, program: &str, rig: &str, metric: &str) -> Option<Figure> {
+        let asked = |series: &&Series| (series.program, series.rig, series.metric) == (program, rig, metric);
+        self.series.iter().find(asked).map(Series::figure)
     }
 
     /// The median, the least and the greatest sample of each series.
     pub(crate) fn figures(&self) -> Vec<Figure> {
-        self.0.iter().map(Series::figure).collect()
+        self.series.iter().map(Series::figure).collect()
     }
 }
 
@@ -96,6 +127,9 @@ impl Display for Report {
                     metrics.iter().map(|&metric| cell(metric).map(Figure::to_string).unwrap_or_default());
                 table.add_row(std::iter::once(rig.to_owned()).chain(cells));
             }
+            for remark in self.remarks.iter().filter(|remark| remark.program == program) {
+                table.add_row([remark.rig, &remark.text]);
+            }
             table.column_iter_mut().skip(1).for_each(|column| {
                 column.set_cell_alignment(CellAlignment::Right);
             });
@@ -108,16 +142,34 @@ impl Display for Report {
 /// The median, and in brackets the range, all in the unit that makes the median readable.
 impl Display for Figure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (one, suffix) = match self.unit {
-            Unit::Nanoseconds if self.median < 1e3 => (1.0, " ns"),
-            Unit::Nanoseconds if self.median < 1e6 => (1e3, " µs"),
-            Unit::Nanoseconds => (1e6, " ms"),
-            Unit::Bytes if self.median < 1e4 => (1.0, " B"),
-            Unit::Bytes => (f64::from(1 << 20), " MiB"),
-            Unit::Ratio => (1.0, "×"),
-        };
+        let (one, suffix) = self.unit.scale(self.median);
         let [median, min, max] = [self.median, self.min, self.max].map(|value| three_digits(value / one));
         write!(f, "{median}{suffix} ({min}–{max})")
+    }
+}
+
+impl Unit {
+    /// A value in the unit that makes it readable.
+    pub(crate) fn show(self, value: f64) -> String {
+        let (one, suffix) = self.scale(value);
+        three_digits(value / one) + suffix
+    }
+
+    /// The unit that makes the value readable, and how it is written.
+    fn scale(self, value: f64) -> (f64, &'static str) {
+        match self {
+            Self::Nanoseconds if value < 1e3 => (1.0, " ns"),
+            Self::Nanoseconds if value < 1e6 => (1e3, " µs"),
+            Self::Nanoseconds if value < 1e9 => (1e6, " ms"),
+            Self::Nanoseconds => (1e9, " s"),
+            Self::Bytes if value < 1e4 => (1.0, " B"),
+            Self::Bytes => (f64::from(1 << 20), " MiB"),
+            Self::Ratio => (1.0, "×"),
+            Self::PerSecond if value < 1e6 => (1e3, " k/s"),
+            Self::PerSecond => (1e6, " M/s"),
+            Self::Share => (0.01, " %"),
+            Self::Count => (1.0, ""),
+        }
     }
 }
 

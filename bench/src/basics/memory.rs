@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use greenroom::{Actor, Runtime, actor_methods};
+use greenroom_bench_rig::stopwatch::resident_bytes;
 use serde::{Deserialize, Serialize};
 
 use super::mesh::environment;
-use crate::measure::resident_bytes;
 use crate::peer::Peer;
 use crate::report::{Report, Unit};
 

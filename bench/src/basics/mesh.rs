@@ -8,13 +8,14 @@ use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use greenroom::config::{NodeArgs, NodeConfig};
 use greenroom::{Actor, Counter, KeyValue, Runtime, actor_methods};
+use greenroom_bench_rig::stopwatch::resident_bytes;
 use greenroom_cluster::Embedded;
 use greenroom_cluster::coordination::serve;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::tcp::EchoClient;
-use crate::measure::{Cost, Rig, Stopwatch, interleaved, resident_bytes};
+use crate::measure::{Cost, Rig, Stopwatch, interleaved};
 use crate::peer::{Peer, parent_is_done};
 use crate::report::Report;
 

@@ -7,7 +7,7 @@ pub(crate) mod memory;
 pub(crate) mod mesh;
 pub(crate) mod tcp;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::ValueEnum;
 use tempfile::TempDir;
 
@@ -27,7 +27,8 @@ pub(crate) enum Part {
 }
 
 /// Measures one part, or all of them.
-pub(crate) async fn run(rounds: u32, only: Option<Part>) -> Result<Report> {
+pub(crate) async fn run(rounds: u32, only: Option<&str>) -> Result<Report> {
+    let only = only.map(|name| Part::from_str(name, true).map_err(Error::msg)).transpose()?;
     let mut report = Report::default();
     for part in Part::value_variants() {
         match part {

@@ -202,6 +202,32 @@ pub struct MethodStatus {
     pub access: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "3")]
     pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Calls that this node's actors have answered, with and without an error.
+    #[prost(uint64, tag = "4")]
+    pub calls: u64,
+    #[prost(uint64, tag = "5")]
+    pub failed: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HotActorsRequest {
+    /// At most so many; 0: 10.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HotActorsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub actors: ::prost::alloc::vec::Vec<HotActor>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HotActor {
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// Over about the last ten seconds.
+    #[prost(double, tag = "3")]
+    pub calls_per_second: f64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeactivateRequest {
@@ -428,6 +454,28 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("greenroom.v1.Admin", "Types"));
             self.inner.unary(req, path, codec).await
         }
+        /// The actors on this node that answer the most calls, the busiest first; estimated from samples.
+        pub async fn hot_actors(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HotActorsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotActorsReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/HotActors",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "HotActors"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Takes an actor out of memory behind the turns that run or wait, if it is on this node. A parked actor takes calls
         /// again.
         pub async fn deactivate(
@@ -524,6 +572,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::TypesRequest>,
         ) -> std::result::Result<tonic::Response<super::TypesReply>, tonic::Status>;
+        /// The actors on this node that answer the most calls, the busiest first; estimated from samples.
+        async fn hot_actors(
+            &self,
+            request: tonic::Request<super::HotActorsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotActorsReply>, tonic::Status>;
         /// Takes an actor out of memory behind the turns that run or wait, if it is on this node. A parked actor takes calls
         /// again.
         async fn deactivate(
@@ -817,6 +870,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = TypesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/HotActors" => {
+                    #[allow(non_camel_case_types)]
+                    struct HotActorsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::HotActorsRequest>
+                    for HotActorsSvc<T> {
+                        type Response = super::HotActorsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HotActorsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::hot_actors(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HotActorsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1630,7 +1726,7 @@ pub mod coordination_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallRequest {
     /// The actor's type, e.g. `Counter`.
     #[prost(string, tag = "1")]
@@ -1646,6 +1742,15 @@ pub struct CallRequest {
     /// How long the caller waits, in milliseconds; 0: the default of 10 s. A shorter gRPC deadline wins.
     #[prost(uint64, tag = "7")]
     pub deadline_ms: u64,
+    /// The request context, which every call made from this one carries; at most 4 KiB.
+    #[prost(map = "string, string", tag = "8")]
+    pub request_context: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// W3C trace context; empty: the call begins a trace, if there are traces.
+    #[prost(string, tag = "9")]
+    pub traceparent: ::prost::alloc::string::String,
     /// The arguments, by name. The reply comes in the same form.
     #[prost(oneof = "call_request::Arguments", tags = "4, 5")]
     pub arguments: ::core::option::Option<call_request::Arguments>,
@@ -2062,6 +2167,12 @@ pub struct Request {
     /// Its place in the outbox that it comes from, if it is a reliable message.
     #[prost(message, optional, tag = "9")]
     pub delivery: ::core::option::Option<Delivery>,
+    /// The request context: what a caller said once and every call made from its call carries.
+    #[prost(map = "string, string", tag = "10")]
+    pub request_context: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// The place of a reliable message among those of its sender.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

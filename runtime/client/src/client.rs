@@ -125,7 +125,7 @@ impl Client {
             chain: Chain::default(),
         };
         let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
-        let call = Call { target: target.clone(), method: method.into(), arguments, context };
+        let call = Call { target: target.clone(), method: method.into(), arguments, context, delivery: None };
         let reply = self.call(call).await?;
         String::from_utf8(reply.data.into()).map_err(|_| CallError::Invalid("the reply is no UTF-8".into()))
     }

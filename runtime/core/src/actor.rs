@@ -49,19 +49,42 @@ pub struct ActorOptions {
     pub idle_timeout: Duration,
     /// How many calls may wait for one activation; further ones are `Overloaded`.
     pub mailbox: usize,
+    /// Its calls run on workers of the node where they are made: no identity, no shard, nothing stored.
+    pub stateless: bool,
+    /// How many workers a pool of a stateless type has at most; 0: one for each core.
+    pub workers: usize,
+    /// What becomes of an actor after a panic, beyond the rollback.
+    pub on_panic: OnPanic,
     /// For volatile types: do not encode the state before each exclusive turn; an `Err` or a panic then leaves the
     /// changes that the turn had made.
     pub no_rollback: bool,
 }
 
 impl ActorOptions {
-    /// Durable, 5 minutes, 1,024 waiting calls, with rollback.
+    /// Durable, 5 minutes, 1,024 waiting calls, with rollback, and nothing more after a panic.
     pub const DEFAULT: Self = Self {
         durability: Durability::Durable,
         idle_timeout: Duration::from_secs(300),
         mailbox: 1024,
+        stateless: false,
+        workers: 0,
+        on_panic: OnPanic::Reload,
         no_rollback: false,
     };
+}
+
+/// What becomes of an actor whose method has panicked. The turn is rolled back in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPanic {
+    /// It takes the next call with its last good state.
+    Reload,
+    /// It refuses calls (`Unavailable`) for 100 ms, and twice as long after each further panic in a row, up to 30 s.
+    Backoff,
+    /// After so many panics in a row it refuses calls (`Refused`) until it is deactivated from outside.
+    Park {
+        /// How many panics.
+        after: u32,
+    },
 }
 
 /// What a turn's commit promises.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::codec::Payload;
 use crate::error::CallError;
-use crate::identity::{ActorId, CallId};
+use crate::identity::{ActorId, CallId, Epoch};
 
 /// How long a call waits unless it says otherwise.
 pub const DEFAULT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -23,6 +23,24 @@ pub struct Call {
     pub arguments: Payload,
     /// Its identity; a repeated call has the same.
     pub context: CallContext,
+    /// Its place in the outbox that it comes from; `None` for everything else than a reliable message.
+    pub delivery: Option<Arc<Delivery>>,
+}
+
+/// The place of a reliable message among those of its sender. Numbers of one sender and lane only grow, and a message is
+/// sent when all before it to the same target have been applied or given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Who has sent it.
+    pub from: ActorId,
+    /// What is numbered together.
+    pub lane: u8,
+    /// The epoch at which the sender's shard gave the number.
+    pub epoch: Epoch,
+    /// The number within that epoch.
+    pub number: u64,
+    /// It may have been sent before.
+    pub again: bool,
 }
 
 /// What travels with every call.

@@ -31,7 +31,7 @@ pub mod shard;
 pub mod stripes;
 pub mod transport;
 
-pub use actor::{Access, Actor, ActorOptions, Durability, Method};
+pub use actor::{Access, Actor, ActorOptions, Durability, Method, OnPanic};
 pub use codec::{ContentType, Payload};
 pub use collections::{CollectionError, Cursor, KeyEncode, List, Map, MapKey};
 pub use cx::Cx;
@@ -44,7 +44,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::actor::{
-        Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Method,
+        Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Method, OnPanic,
     };
     pub use crate::cx::Cx;
     pub use crate::engine::{Hooks, MethodEntry};

@@ -1,11 +1,13 @@
 //! How turns and programs send messages: calls whose reply nobody waits for.
 
+use std::time::Duration;
+
 use smol_str::SmolStr;
 
 use crate::actor::Method;
 use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::cx::Cx;
-use crate::engine::{Core, Outgoing};
+use crate::engine::{Core, IN_ORDER, Message, Outgoing, Place};
 use crate::error::CallError;
 use crate::identity::ActorId;
 use crate::reference::{Call, MOVED_AWAY, Origin, encode};
@@ -23,6 +25,54 @@ impl Cx {
     pub fn tell<M: Method>(&self, call: Call<M>) -> Result<(), CallError> {
         self.send_at_end(Box::new(Letter::new(call)?));
         Ok(())
+    }
+}
+
+impl Cx {
+    /// Sends a reliable message: part of this turn's commit, and applied exactly once.
+    ///
+    /// The message is stored with the turn, and is there if and only if the turn is committed. It is then sent until its
+    /// target has applied it, over crashes, moves and outages of any length. Messages of this actor to one target are
+    /// applied in their order. A target that refuses a message (an error of the application, a panic, no such method)
+    /// is asked again some times; then the message becomes a dead letter, and the next one goes on.
+    ///
+    /// Exactly once holds for `&mut self` methods of durable types. Others cannot keep what they have applied: there it
+    /// is at least once.
+    ///
+    /// # Errors
+    /// `Invalid` if this turn has no commit (a `&self` method, or a volatile type), or the key of the target is none.
+    pub fn reliable<M: Method>(&self, call: Call<M>) -> Result<(), CallError> {
+        let message = self.message(call)?;
+        let (epoch, number) = (self.shard().epoch(), self.shard().next_number());
+        self.change_row(message.row(self.actor_id(), Place::Numbered { lane: IN_ORDER, epoch, number }));
+        Ok(())
+    }
+
+    /// The same, but not before `delay` has passed. Messages with a delay are applied in the order in which they are due,
+    /// and in no order with those without.
+    ///
+    /// # Errors
+    /// As [`reliable`](Self::reliable).
+    pub fn reliable_after<M: Method>(&self, delay: Duration, call: Call<M>) -> Result<(), CallError> {
+        let message = self.message(call)?;
+        let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let place =
+            Place::Delayed { due: self.engine().env().unix_ms().saturating_add(delay), id: message.id };
+        self.change_row(message.row(self.actor_id(), place));
+        Ok(())
+    }
+
+    fn message<M: Method>(&self, call: Call<M>) -> Result<Message, CallError> {
+        if !self.commits() {
+            return Err(CallError::Invalid(
+                "only a turn with a commit can send reliably; use a `&mut self` method of a durable type, or `cx.tell`"
+                    .into(),
+            ));
+        }
+        let cannot_encode = |_| CallError::Invalid("the arguments cannot be encoded".into());
+        let call = call.into_encoded().map_err(|error| error.map_app(cannot_encode))?;
+        let WireCall { target, method, arguments, context, .. } = call;
+        Ok(Message { target, method, arguments, id: context.id })
     }
 }
 
@@ -59,7 +109,8 @@ impl<M: Method> Letter<M> {
         let call = call.into_prepared();
         let context = call.head.context();
         let target = call.head.target.map_err(|error| CallError::Invalid(error.to_string()))?;
-        Ok(Self { origin: call.head.origin, target, context, arguments: call.arguments.expect("a call that has not begun has its arguments") })
+        let arguments = call.arguments.expect("a call that has not begun has its arguments");
+        Ok(Self { origin: call.head.origin, target, context, arguments })
     }
 }
 
@@ -86,7 +137,13 @@ fn send<M: Method>(origin: &Origin, target: ActorId, context: CallContext, argum
     let Err((target, context, arguments)) = elsewhere else { return };
     let error = match (encode::<M>(&arguments), origin.transport()) {
         (Ok(arguments), Some(transport)) => {
-            return transport.tell(WireCall { target, method: method::<M>(), arguments, context });
+            return transport.tell(WireCall {
+                target,
+                method: method::<M>(),
+                arguments,
+                context,
+                delivery: None,
+            });
         }
         (Ok(_), None) => CallError::Unavailable("the node is stopping".into()),
         (Err(error), _) => error.map_app(|_| CallError::Invalid("the arguments cannot be encoded".into())),

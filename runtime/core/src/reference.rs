@@ -177,7 +177,8 @@ impl<M: Method> Call<M> {
         let context = call.head.context();
         let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(call.arguments.as_ref().expect(ARGUMENTS))?;
-        Ok(WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context })
+        let method = SmolStr::new_static(M::NAME);
+        Ok(WireCall { target, method, arguments, context, delivery: None })
     }
 }
 
@@ -266,7 +267,8 @@ impl<M: Method> Prepared<M> {
                 "the node is stopping; repeat the call with the same id".into(),
             ));
         };
-        let call = WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context };
+        let call =
+            WireCall { target, method: SmolStr::new_static(M::NAME), arguments, context, delivery: None };
         let reply = transport.call(call).await.map_err(|error| match error {
             // The transport speaks of its own attempts; the one made here may have been committed.
             CallError::Timeout { committed: Some(false) } if begun => CallError::Timeout { committed: None },

@@ -35,6 +35,8 @@ impl Space {
     pub const INDEX: Self = Self(6);
     /// What a workflow has done, by actor and step.
     pub const CHECKPOINT: Self = Self(7);
+    /// How far an actor has applied the reliable messages of each sender, by receiver and sender.
+    pub const INBOX: Self = Self(8);
 }
 
 /// A row that a commit writes or removes.

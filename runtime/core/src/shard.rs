@@ -40,6 +40,8 @@ pub struct OwnedShard {
     writer: Mutex<Writer>,
     gate: Gate,
     post: Post,
+    /// How many reliable messages this owner has numbered.
+    numbers: AtomicU64,
 }
 
 /// What the next record needs. `None` after the shard was closed.
@@ -65,7 +67,15 @@ impl OwnedShard {
         })?;
         let writer = Mutex::new(Some(Position { epoch, seq }));
         Ok((
-            Arc::new(Self { shard, epoch, journal, writer, gate: Gate::default(), post: Post::default() }),
+            Arc::new(Self {
+                shard,
+                epoch,
+                journal,
+                writer,
+                gate: Gate::default(),
+                post: Post::default(),
+                numbers: AtomicU64::new(0),
+            }),
             seq,
         ))
     }
@@ -93,6 +103,11 @@ impl OwnedShard {
     /// Where what turns tell others waits for the gate.
     pub(crate) fn post(&self) -> &Post {
         &self.post
+    }
+
+    /// The next number of a reliable message. Together with the epoch numbers only grow, also over moves.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Appends one commit and returns its place.

@@ -82,9 +82,26 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str) -> TokenStream {
     }
 }
 
+/// After so many panics in a row an actor is parked, if its type does not say otherwise.
+const PARK_AFTER: usize = 3;
+
 fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
-    let volatile = attr.volatile.then(|| quote!(options.durability = #private::Durability::Volatile;));
+    let volatile = (attr.volatile || attr.stateless)
+        .then(|| quote!(options.durability = #private::Durability::Volatile;));
     let no_rollback = attr.no_rollback.then(|| quote!(options.no_rollback = true;));
+    let stateless = attr.stateless.then(|| quote!(options.stateless = true;));
+    let workers = attr.workers.map(|workers| quote!(options.workers = #workers;));
+    let on_panic = attr.on_panic.as_deref().map(|policy| {
+        let policy = match policy {
+            "backoff" => quote!(Backoff),
+            "park" => {
+                let after = u32::try_from(attr.park_after.unwrap_or(PARK_AFTER)).unwrap_or(u32::MAX);
+                quote!(Park { after: #after })
+            }
+            _ => quote!(Reload),
+        };
+        quote!(options.on_panic = #private::OnPanic::#policy;)
+    });
     let mailbox = attr.mailbox.map(|calls| quote!(options.mailbox = #calls;));
     let idle_timeout = attr.idle_timeout.map(|timeout| {
         let milliseconds =
@@ -98,6 +115,9 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
         #idle_timeout
         #mailbox
         #no_rollback
+        #stateless
+        #workers
+        #on_panic
         options
     }}
 }

@@ -33,6 +33,10 @@ pub(crate) struct ActorAttr {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) mailbox: Option<usize>,
     pub(crate) no_rollback: bool,
+    pub(crate) stateless: bool,
+    pub(crate) workers: Option<usize>,
+    pub(crate) on_panic: Option<String>,
+    pub(crate) park_after: Option<usize>,
 }
 
 impl ActorAttr {
@@ -44,8 +48,13 @@ impl ActorAttr {
             idle_timeout: None,
             mailbox: None,
             no_rollback: false,
+            stateless: false,
+            workers: None,
+            on_panic: None,
+            park_after: None,
         };
         let mut no_rollback_at = None;
+        let mut wrong = Combinations::default();
         let mut seen = HashSet::new();
         for attribute in attributes.iter().filter(|a| a.path().is_ident("actor")) {
             let result = attribute.parse_nested_meta(|meta| {
@@ -60,13 +69,24 @@ impl ActorAttr {
                         no_rollback_at = Some(option.meta.path.clone());
                         parsed.no_rollback = option.flag()?;
                     }
-                    _ => option.unknown("name, volatile, idle_timeout, mailbox, no_rollback and crate")?,
+                    "stateless" => parsed.stateless = option.flag()?,
+                    "workers" => {
+                        wrong.workers = Some(option.meta.path.clone());
+                        parsed.workers = option.count()?;
+                    }
+                    "on_panic" => parsed.on_panic = option.one_of(&["reload", "backoff", "park"])?,
+                    "park_after" => {
+                        wrong.park_after = Some(option.meta.path.clone());
+                        parsed.park_after = option.count()?;
+                    }
+                    _ => option.unknown("name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, on_panic, park_after and crate")?,
                 }
                 Ok(())
             });
             result.unwrap_or_else(|error| errors.add(error));
         }
-        if let Some(at) = no_rollback_at.filter(|_| !parsed.volatile) {
+        wrong.report(&parsed, attributes, errors);
+        if let Some(at) = no_rollback_at.filter(|_| !parsed.volatile && !parsed.stateless) {
             errors.at(
                 at,
                 "only volatile actors can go without rollback: add `volatile`, or drop `no_rollback` (a durable \
@@ -74,6 +94,28 @@ impl ActorAttr {
             );
         }
         parsed
+    }
+}
+
+/// Options that need another one, where they stand.
+#[derive(Default)]
+struct Combinations {
+    workers: Option<Path>,
+    park_after: Option<Path>,
+}
+
+impl Combinations {
+    fn report(self, parsed: &ActorAttr, attributes: &[Attribute], errors: &mut Errors) {
+        if let Some(at) = self.workers.filter(|_| !parsed.stateless) {
+            errors.at(at, "only stateless types have workers: add `stateless`, or drop `workers`");
+        }
+        if let Some(at) = self.park_after.filter(|_| parsed.on_panic.as_deref() != Some("park")) {
+            errors.at(at, "only types that park need this: add `on_panic = \"park\"`, or drop `park_after`");
+        }
+        if parsed.stateless && parsed.volatile {
+            let at = attributes.iter().find(|a| a.path().is_ident("actor"));
+            errors.at(at, "a stateless type keeps nothing anyway: drop `volatile`");
+        }
     }
 }
 
@@ -161,6 +203,17 @@ impl<'a> Meta<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// One of these words, in quotes.
+    fn one_of(&mut self, known: &[&str]) -> syn::Result<Option<String>> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        if known.contains(&text.value().as_str()) {
+            return Ok(Some(text.value()));
+        }
+        let known: Vec<_> = known.iter().map(|word| format!("{word:?}")).collect();
+        self.errors.at(&text, format!("write one of {} here", known.join(", ")));
+        Ok(None)
     }
 
     fn path(&mut self) -> syn::Result<Option<Path>> {

@@ -54,6 +54,10 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `idle_timeout = "5m"` | an activation without calls for this long leaves memory; units `ms`, `s`, `m`, `h` | 5 minutes |
 /// | `mailbox = 1024` | how many calls may wait for one activation; further ones are `Overloaded` | 1,024 |
 /// | `no_rollback` | with `volatile`: a turn that fails leaves the changes it had made, and no turn pays for a copy | rollback |
+/// | `stateless` | no identity, no shard, nothing stored: calls run on workers of the node where they are made | an actor per key |
+/// | `workers = 8` | with `stateless`: how many workers, and so calls at a time, each key has on a node | one per core |
+/// | `on_panic = "backoff"` | after a panic: `reload` (go on with the last good state), `backoff` (refuse calls for a while), `park` (refuse them until somebody deactivates the actor) | `reload` |
+/// | `park_after = 3` | with `on_panic = "park"`: after so many panics in a row | 3 |
 /// | `crate = "path"` | where the crate `greenroom` is, if it goes by another name | `::greenroom` |
 ///
 /// ```
@@ -87,6 +91,8 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 /// - **Reply**: `T`, `Result<T>` (with `AppError`) or `Result<T, E>`; each of serde's two traits too. What is called
 ///   `Result` is taken for one of these, so another crate's `Result<T>` must be written out with its error.
 /// - `#[method(name = "…")]` names the method on the wire, so that the function can be renamed without a change there.
+/// - `#[on_activate]` and `#[on_deactivate]` mark an `async fn …(&mut self, cx: &Cx) -> Result<()>` each that the runtime
+///   calls when an actor has been loaded, and before it leaves memory. They are not on the wire.
 /// - `#[method(skip)]` leaves a function out of the wire interface.
 /// - `#[actor_methods(crate = "path")]` says where the crate `greenroom` is, if it goes by another name.
 ///

@@ -12,6 +12,8 @@ use greenroom_core::ShardCount;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use crate::memory::MemorySetting;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -127,6 +129,15 @@ pub struct NodeArgs {
     #[arg(long, env = "GREENROOM_HEALTH_LISTEN", value_name = "ADDRESS")]
     pub health_listen: Option<SocketAddr>,
 
+    /// Above so much memory the actors leave that were idle for longest: 512Mi, 2Gi, or a percentage of the
+    /// container's limit [default: 80%]
+    #[arg(long, env = "GREENROOM_MEMORY_SOFT", value_name = "SIZE")]
+    pub memory_soft: Option<MemorySetting>,
+
+    /// Above so much memory calls are refused that would bring another actor into it [default: 90%]
+    #[arg(long, env = "GREENROOM_MEMORY_HARD", value_name = "SIZE")]
+    pub memory_hard: Option<MemorySetting>,
+
     /// How long running turns may take when the node stops, in seconds [default: 30]
     #[arg(long, env = "GREENROOM_DRAIN_SECONDS", value_name = "SECONDS")]
     pub drain_seconds: Option<u64>,
@@ -177,7 +188,8 @@ impl NodeArgs {
         let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let args = or!(self, file, {
             cluster, node, data_dir, storage_engine, coordination, namespace, tls_dir, replicas, shards, gateway_listen,
-            mesh_listen, admin_listen, health_listen, drain_seconds, log, log_format, otlp_endpoint, exit_with_parent,
+            mesh_listen, admin_listen, health_listen, memory_soft, memory_hard, drain_seconds, log, log_format,
+            otlp_endpoint, exit_with_parent,
         });
         let cluster = args.cluster.unwrap_or_else(|| "local".into());
         let config = NodeConfig {
@@ -194,6 +206,8 @@ impl NodeArgs {
             mesh_listen: args.mesh_listen.unwrap_or_else(|| loopback(7401)),
             admin_listen: args.admin_listen.unwrap_or_else(|| loopback(7402)),
             health_listen: args.health_listen.unwrap_or_else(|| loopback(7403)),
+            memory_soft: args.memory_soft.unwrap_or(MEMORY_SOFT),
+            memory_hard: args.memory_hard.unwrap_or(MEMORY_HARD),
             drain_seconds: args.drain_seconds.unwrap_or(30),
             log: args.log.unwrap_or_else(|| "info".into()),
             log_format: args.log_format.unwrap_or_default(),
@@ -247,6 +261,9 @@ fn shard_count(shards: Option<u16>) -> Result<ShardCount, ConfigError> {
 /// The most shards that a cluster may have.
 pub const MAX_SHARDS: u16 = 16_384;
 
+const MEMORY_SOFT: MemorySetting = MemorySetting::Percent(80);
+const MEMORY_HARD: MemorySetting = MemorySetting::Percent(90);
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
@@ -281,6 +298,10 @@ pub struct NodeConfig {
     pub admin_listen: SocketAddr,
     /// Health checks and metrics.
     pub health_listen: SocketAddr,
+    /// Above so much memory idle actors leave.
+    pub memory_soft: MemorySetting,
+    /// Above so much memory no more actors come into it.
+    pub memory_hard: MemorySetting,
     /// How long running turns may take when the node stops, in seconds.
     pub drain_seconds: u64,
     /// Which log lines to write.
@@ -311,6 +332,8 @@ impl NodeConfig {
             mesh_listen: any_port,
             admin_listen: any_port,
             health_listen: any_port,
+            memory_soft: MEMORY_SOFT,
+            memory_hard: MEMORY_HARD,
             drain_seconds: 30,
             log: "info".into(),
             log_format: LogFormat::Text,

@@ -37,12 +37,15 @@
 extern crate self as greenroom;
 
 pub mod config;
+mod memory;
 pub mod node;
 mod runtime;
 mod servers;
 mod shutdown;
 mod stock;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::{

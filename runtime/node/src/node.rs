@@ -41,6 +41,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{KUBERNETES, NodeConfig, StorageEngine};
+use crate::memory;
 use crate::servers::{AdminService, Guard, Port, PortStats, admin_routes, gateway_routes, health_routes};
 use crate::telemetry::Metrics;
 use security::Security;
@@ -178,6 +179,9 @@ impl Node {
             started,
         });
         shared.metrics.read_from(&shared);
+        if let Some(limits) = shared.memory_limits() {
+            tokio::spawn(memory::watch(Arc::downgrade(&shared.engine), limits));
+        }
         let (stop, stopping) = watch::channel(false);
         let servers = vec![
             tokio::spawn(follow_certificates(shared.clone(), stopping.clone())),

@@ -176,6 +176,7 @@ async fn as_gateway(
         method: wish.what.method().into(),
         arguments: wish.arguments().map_err(|error| error.to_string())?,
         context: CallContext { id: wish.id, deadline, chain: Chain::default() },
+        delivery: None,
     };
     let outcome = run.router.call_once(call.clone()).await;
     checker.reply_leaves(&call, &outcome);

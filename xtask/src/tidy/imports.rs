@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{Dependency, DependencyKind, MetadataCommand};
 
 use super::assert_none;
 use crate::workspace;
@@ -62,6 +62,7 @@ const TABLE: &[Row] = &[
             "greenroom-macros",
             "greenroom-proto",
             "greenroom-store",
+            "greenroom-testing",
             "greenroom-tls",
         ],
         "the node puts the parts together; nothing but the edge stands above it",
@@ -125,6 +126,7 @@ const TABLE: &[Row] = &[
         "edge: measures the parts and the whole",
     ),
     row("greenroom-bench-rig", &[], "other frameworks are measured with it, in programs without any of ours"),
+    row("greenroom-counters", &[], "it holds tests only, of what the stock node serves"),
     row(
         "greenroom-wordcount",
         &["greenroom"],
@@ -160,6 +162,30 @@ fn imports_go_one_way() {
         (package.name.as_str(), normal.map(|d| d.name.as_str()).collect())
     });
     assert_none(violations(&packages.collect()));
+}
+
+/// What a node carries would differ from what its tests were run with, and tokio's clock could be stopped in it.
+#[test]
+fn the_feature_testing_is_for_tests_only() {
+    let manifest = workspace::root().join("Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let mut violations = Vec::new();
+    for package in &metadata.packages {
+        let not_of_tests = |d: &&Dependency| d.kind != DependencyKind::Development;
+        for dependency in package.dependencies.iter().filter(not_of_tests) {
+            if dependency.name.starts_with("greenroom") && dependency.features.iter().any(|f| f == "testing")
+            {
+                violations.push(format!(
+                    "{} must not turn on the feature `testing` of {}: move it to [dev-dependencies]",
+                    package.name, dependency.name
+                ));
+            }
+        }
+        if package.features.get("default").is_some_and(|default| default.iter().any(|f| f == "testing")) {
+            violations.push(format!("{} must not have `testing` among its default features", package.name));
+        }
+    }
+    assert_none(violations);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::pool::{NodeError, Pool};
 
 /// Placements that one request looks at.
 pub const SCAN_MAX: usize = 50_000;
-/// The smallest page that a node is asked for: a node looks at all it has for each page.
+/// The smallest page that a node is asked for: below, the question costs more than the answer.
 const NODE_PAGE_MIN: usize = 200;
 /// The largest.
 const NODE_PAGE_MAX: usize = 5_000;
@@ -93,17 +93,23 @@ impl Merge {
     pub async fn take(&mut self, pool: &Pool, limit: usize, keep: impl Fn(&v1::Placement) -> bool) -> Listed {
         let mut listed = Listed::default();
         loop {
-            self.refill(pool, &mut listed).await;
+            if self.sources.iter().any(|source| source.page.is_empty()) {
+                self.refill(pool, &mut listed).await;
+            }
             // All that remain have a head, so the smallest head is the smallest of all.
             let Some(placement) = self.take_smallest() else { return listed };
             listed.scanned += 1;
-            let place = Place::of(&placement);
-            if keep(&placement) {
+            let kept = keep(&placement);
+            let found = listed.placements.len() + usize::from(kept);
+            let ends = found >= limit || listed.scanned >= SCAN_MAX;
+            if ends {
+                self.sources.retain(|source| !source.is_done());
+                listed.next = (!self.sources.is_empty()).then(|| Place::of(&placement));
+            }
+            if kept {
                 listed.placements.push(placement);
             }
-            if listed.placements.len() >= limit || listed.scanned >= SCAN_MAX {
-                self.sources.retain(|source| !source.is_done());
-                listed.next = (!self.sources.is_empty()).then_some(place);
+            if ends {
                 return listed;
             }
         }

@@ -1,9 +1,9 @@
 //! What was read from nodes and not shown yet, for a moment: until the next page of the same list is asked for.
 //!
-//! A node looks at all its activations for each page that it gives, however small. So who asks for a second page is read
-//! far ahead for, and what is over waits here. Nothing depends on it: a page that comes late, or to another replica, asks
-//! the nodes from its place on. What waits was true at a moment after the list's version, which is all that a list
-//! promises.
+//! The pages of the nodes do not end where a page of the list does. Who asks for a second page goes on, most likely: what
+//! is over waits here, and nodes are asked for more at once than one page needs. Nothing depends on it: a page that comes
+//! late, or to another replica, asks the nodes from its place on. What waits was true at a moment after the list's
+//! version, which is all that a list promises.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::ClusterId;
 use super::listing::{Merge, Request};
 
 /// Placements that are read ahead, over all nodes of a cluster.
-pub const AHEAD: usize = 20_000;
+pub const AHEAD: usize = 5_000;
 /// How long they wait.
 const WAITING: Duration = Duration::from_secs(10);
 /// How many lists may have some waiting.

@@ -3,10 +3,11 @@
 //! What comes from the wire is checked here once; behind this border an identity is valid and a call complete. A
 //! message that does not hold what it must is an error of that one call, with words for its caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use greenroom_core::call::{Call, CallContext, Chain, Frame};
+use greenroom_core::call::{Call, CallContext, Chain, Delivery, Frame};
 use greenroom_core::{CallError, CallId, Epoch, Shard, StoreId};
 use greenroom_proto::convert::WireError;
 use greenroom_proto::v1;
@@ -25,6 +26,9 @@ pub enum ConvertError {
     /// There is no such shard number.
     #[error("shard {0} is out of range: shards have numbers up to 65535")]
     Shard(u32),
+    /// There is no such lane.
+    #[error("lane {0} of a message is out of range: lanes have numbers up to 255")]
+    Lane(u32),
     /// A store id has 16 bytes.
     #[error("a store id has 16 bytes, this one has {0}")]
     Store(usize),
@@ -52,6 +56,7 @@ pub fn request_to_wire(call: &Call, one_way: bool) -> v1::Request {
         chain,
         traceparent: String::new(),
         one_way,
+        delivery: call.delivery.as_deref().map(delivery_to_wire),
     }
 }
 
@@ -82,7 +87,8 @@ pub fn request_from_wire(
         chain: Chain::from_outermost(frames),
     };
     let arguments = request.arguments.unwrap_or_default().try_into()?;
-    let call = Call { target, method: request.method.into(), arguments, context };
+    let delivery = request.delivery.map(delivery_from_wire).transpose()?.map(Arc::new);
+    let call = Call { target, method: request.method.into(), arguments, context, delivery };
     Ok(MeshRequest { shard, epoch: Epoch(epoch), call, one_way: request.one_way })
 }
 
@@ -119,6 +125,18 @@ pub(super) fn invalid(message: String) -> v1::Response {
 /// The answer to a call that there is no room for.
 pub(super) fn overloaded(message: String) -> v1::Response {
     reply_to_wire(MeshReply::Reply(Err(CallError::Overloaded(message))))
+}
+
+fn delivery_to_wire(delivery: &Delivery) -> v1::Delivery {
+    let Delivery { from, lane, epoch, number, again } = delivery;
+    let (from, lane) = (Some(from.into()), u32::from(*lane));
+    v1::Delivery { from, lane, epoch: epoch.0, number: *number, again: *again }
+}
+
+fn delivery_from_wire(wire: v1::Delivery) -> Result<Delivery, ConvertError> {
+    let from = wire.from.ok_or(WireError::Missing("sender of its message"))?.try_into()?;
+    let lane = u8::try_from(wire.lane).map_err(|_| ConvertError::Lane(wire.lane))?;
+    Ok(Delivery { from, lane, epoch: Epoch(wire.epoch), number: wire.number, again: wire.again })
 }
 
 fn frame_to_wire(frame: &Frame) -> v1::CallFrame {

@@ -188,6 +188,7 @@ impl Node {
                 deadline: env.now() + patience,
                 chain: Chain::default(),
             },
+            delivery: None,
         }
     }
 

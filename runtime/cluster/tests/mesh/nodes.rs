@@ -76,7 +76,7 @@ pub(crate) fn request(method: &str, arguments: &[u8]) -> MeshRequest {
         chain: Default::default(),
     };
     let arguments = Payload { data: Bytes::copy_from_slice(arguments), ..Default::default() };
-    let call = Call { target: "Counter/page-1".parse().unwrap(), method: method.into(), arguments, context };
+    let call = Call { target: "Counter/page-1".parse().unwrap(), method: method.into(), arguments, context, delivery: None };
     MeshRequest { shard: Shard(3), epoch: Epoch(9), call, one_way: false }
 }
 

@@ -14,7 +14,7 @@ use super::Core;
 use super::activation::{Activation, AnyActivation, Entry};
 use super::inline::{self, Turn};
 use super::turn::{self, Answer, CallForm, Progress};
-use crate::actor::{Access, Actor, Method};
+use crate::actor::{Access, Actor, Method, OnPanic};
 use crate::call::CallContext;
 use crate::cx::Cx;
 use crate::error::CallError;
@@ -40,6 +40,10 @@ impl Core {
         arguments: M::Arguments,
         task: &mut Context<'_>,
     ) -> Begun<M> {
+        let options = &M::Actor::OPTIONS;
+        if options.stateless || !matches!(options.on_panic, OnPanic::Reload) {
+            return Begun::NotNow(arguments);
+        }
         if turn::commits::<M>() || caller.is_some_and(|caller| !caller.may_speak()) {
             return Begun::NotNow(arguments);
         }

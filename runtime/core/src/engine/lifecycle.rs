@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Core;
 use super::activation::{Activation, AnyActivation, Entry, Loaded, TurnGuard};
 use super::drain::Running;
-use super::turn;
+use super::{post, turn};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Exclusive, Method};
 use crate::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
 use crate::codec::Payload;
@@ -127,7 +127,7 @@ pub async fn deactivate_anywhere(transport: &SharedTransport, actor: &ActorId) -
         chain: Chain::default(),
     };
     let (method, arguments) = (DEACTIVATE.into(), Payload::default());
-    let call = Call { target: actor.clone(), method, arguments, context };
+    let call = Call { target: actor.clone(), method, arguments, context, delivery: None };
     let reply = transport.call(call).await.map_err(CallError::typed)?;
     Ok(reply.decode("the reply")?)
 }
@@ -151,7 +151,11 @@ pub(super) async fn activate<M: Method>(
     if let Some(hook) = M::Actor::hooks().activate {
         let hook_cx = hook_cx(&guard, call.deadline, call.chain.clone());
         match hook(&mut guard, &hook_cx).await {
-            Ok(()) => {}
+            Ok(()) => {
+                if post::put(&hook_cx) {
+                    post::send(hook_cx.engine(), hook_cx.shard());
+                }
+            }
             Err(CallError::Unavailable(why)) => return Err(CallError::Unavailable(why)),
             Err(CallError::Overloaded(why)) => return Err(CallError::Overloaded(why)),
             Err(error) => {
@@ -220,7 +224,12 @@ async fn say_farewell<A: ActorMethods>(guard: &mut TurnGuard<A>) {
     let deadline = activation.engine().env.now() + DEFAULT_DEADLINE;
     let cx = hook_cx(guard, deadline, Chain::default());
     let failed = match timeout_at(deadline, hook(guard, &cx)).await {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => {
+            if post::put(&cx) {
+                post::send(cx.engine(), cx.shard());
+            }
+            return;
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {DEFAULT_DEADLINE:?}"),
     };
@@ -229,12 +238,13 @@ async fn say_farewell<A: ActorMethods>(guard: &mut TurnGuard<A>) {
 
 impl Core {
     /// Takes an actor out of memory when the turns that run or wait now are done. Returns false if it is not in memory
-    /// here. The next call activates it again, with the state that was committed.
+    /// here. The next call activates it again, with the state that was committed; a parked actor takes calls again.
     ///
     /// Dropping the future leaves the actor where it is.
     pub async fn deactivate(self: &Arc<Self>, actor: &ActorId) -> bool {
-        let Some(activation) = self.directory.pin().get(actor).cloned() else { return false };
-        self.let_go(activation, Leaving::Asked, Duration::ZERO).await
+        let panicked = self.forgive(actor);
+        let Some(activation) = self.directory.pin().get(actor).cloned() else { return panicked };
+        self.let_go(activation, Leaving::Asked, Duration::ZERO).await || panicked
     }
 
     /// Keeps an actor in memory until then, unless it is asked to leave or the node stops. An earlier wish counts as long

@@ -5,9 +5,13 @@
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
+//! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
+//! - `memory`: what becomes of actors when memory gets scarce.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
+//! - `delivery`: takes a reliable message exactly once.
+//! - `outbox`: sends reliable messages until they are applied.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
@@ -16,14 +20,19 @@ mod activation;
 mod begin;
 mod changes;
 mod clock;
+mod delivery;
 mod drain;
 mod followers;
 mod inline;
 mod items;
 mod lifecycle;
 mod listing;
+mod memory;
+mod outbox;
 mod post;
 mod snapshot;
+mod stateless;
+mod supervision;
 mod tell;
 mod turn;
 mod types;
@@ -46,6 +55,9 @@ pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
+pub use memory::MemoryLimits;
+pub use outbox::DeadLetterError;
+pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
@@ -85,6 +97,9 @@ impl Deref for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.0.directory.pin().clear();
+        if let Some(pools) = &self.0.pools {
+            pools.clear();
+        }
     }
 }
 
@@ -102,8 +117,13 @@ pub struct Core {
     change_log: ChangeLog,
     snapshots: Snapshots,
     lifecycle: lifecycle::Lifecycle,
+    memory: memory::Memory,
+    supervision: supervision::Supervision,
+    /// `None` if no type is stateless.
+    pools: Option<stateless::Pools>,
     followers: Followers,
     dead_letters: DeadLetters,
+    outbox: Arc<outbox::Outbox>,
     /// What turns have changed in maps and lists and the journal does not show yet.
     overlay: Arc<Overlay>,
     owned: Vec<ArcSwapOption<OwnedShard>>,
@@ -167,16 +187,23 @@ impl EngineBuilder {
     /// The engine. It serves no shard yet.
     pub fn build(mut self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
+        let stateless = self.types.values().any(|table| table.options().stateless);
         let overlay = Arc::new(Overlay::new(self.shards));
         self.followers.push((Space::ITEM, overlay.clone()));
+        let outbox = outbox::Outbox::new(self.env.clone());
+        self.followers.push((Space::OUTBOX, outbox.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
             lifecycle: lifecycle::Lifecycle::default(),
+            memory: memory::Memory::default(),
+            supervision: supervision::Supervision::default(),
+            pools: stateless.then(|| stateless::Pools::new(seed)),
             followers: self.followers,
             dead_letters: DeadLetters::default(),
+            outbox: outbox.clone(),
             overlay,
             env: self.env,
             shards: self.shards,
@@ -185,6 +212,7 @@ impl EngineBuilder {
             transport: OnceLock::new(),
             turns: Turnstile::default(),
         });
+        outbox.attach(&core);
         core.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&core))));
         Arc::new(Engine(core))
     }
@@ -259,7 +287,7 @@ impl Core {
 
     /// Runs an encoded call, if its shard is served here.
     pub fn deliver(self: &Arc<Self>, call: Call) -> Delivery {
-        let Some(shard) = self.owned(call.target.shard(self.shards)) else {
+        let Some(shard) = self.place_of(&call.target) else {
             return Delivery::NotServed(call);
         };
         match self.types.get(call.target.actor_type.as_str()) {
@@ -278,7 +306,7 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Local<M> {
-        let owned = self.owned(target.shard(self.shards));
+        let owned = self.place_of(target);
         match (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) {
             (Some(shard), true) => turn::call_typed(self, shard, target, context, arguments).await,
             _ => Local::Elsewhere(context, arguments),
@@ -298,7 +326,8 @@ impl Core {
     }
 
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
-    /// that was overtaken must not put its activation in the place of the one that serves.
+    /// that was overtaken must not put its activation in the place of the one that serves. `None`, too, if there is no
+    /// memory for one more.
     fn activation<A: Actor>(
         self: &Arc<Self>,
         target: &ActorId,
@@ -308,6 +337,7 @@ impl Core {
             let directory = self.directory.pin();
             let found = match directory.get(target) {
                 Some(found) => found.clone(),
+                None if !self.memory.admits() => return None,
                 None => {
                     let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
                     let make =
@@ -363,6 +393,10 @@ impl Core {
     fn tidy_up(self: &Arc<Self>) {
         let now = self.env.now();
         self.deactivate_idle_now();
+        self.tidy_supervision(now);
+        if let Some(pools) = &self.pools {
+            pools.tidy_up(self, now);
+        }
         self.change_log.rest_if_unused(now);
         self.overlay.prune();
         self.snapshots.drop_if_unused(now);

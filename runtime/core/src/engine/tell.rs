@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,6 +22,9 @@ use crate::identity::ActorId;
 use crate::reference::encode;
 use crate::shard::OwnedShard;
 
+/// How long to wait for a shard that is moving away to be gone.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// What becomes of a typed message made in this process: `Err` gives it back, because its shard is not served here.
 pub(crate) type Told<M> = Result<(), (ActorId, CallContext, <M as Method>::Arguments)>;
 
@@ -28,7 +32,7 @@ impl Core {
     /// Starts an encoded call whose reply nobody waits for, in the order in which it is told. Gives it back if its shard
     /// is not served here.
     pub fn tell(self: &Arc<Self>, call: Call) -> Result<(), Box<Call>> {
-        let Some(shard) = self.owned(call.target.shard(self.shards)) else { return Err(Box::new(call)) };
+        let Some(shard) = self.place_of(&call.target) else { return Err(Box::new(call)) };
         match self.types.get(call.target.actor_type.as_str()) {
             Some(table) => table.tell(self, shard, call),
             None => {
@@ -46,7 +50,7 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Told<M> {
-        let owned = self.owned(target.shard(self.shards));
+        let owned = self.place_of(&target);
         let (Some(shard), true) = (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) else {
             return Err((target, context, arguments));
         };
@@ -127,9 +131,14 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
     match (error, again) {
         // The shard has moved away, and nothing of the turn remains: it goes where the shard went.
         (CallError::Unavailable(_), Some((context, arguments)))
-            if let Some(transport) = engine.transport() =>
+            if context.deadline > engine.env.now()
+                && let Some(transport) = engine.transport() =>
         {
-            transport.tell(Call { target, method: M::NAME.into(), arguments, context });
+            let call = Call { target, method: M::NAME.into(), arguments, context, delivery: None };
+            engine.env.spawn(Box::pin(async move {
+                tokio::time::sleep(TOLD_AGAIN_AFTER).await;
+                transport.tell(call);
+            }));
         }
         (error, _) => {
             engine.dead_letters.told(engine.env.unix_ms(), target, M::NAME.into(), &error);

@@ -125,7 +125,7 @@ async fn run<M: Method>(
     form: CallForm,
 ) -> Result<Answer<M>, CallError<M::Error>> {
     let path = context.chain.cycle(&target, M::Access::EXCLUSIVE);
-    if !path.is_empty() {
+    if !path.is_empty() && !M::Actor::OPTIONS.stateless {
         return Err(CallError::Deadlock { path });
     }
     let table =
@@ -167,7 +167,7 @@ pub(super) fn cx<M: Method>(guard: &TurnGuard<M::Actor>, call: impl FnOnce() -> 
 pub(super) struct Progress(Option<Arc<AtomicBool>>);
 
 impl Progress {
-    fn of<M: Method>() -> Self {
+    pub(super) fn of<M: Method>() -> Self {
         Self(commits::<M>().then(Arc::default))
     }
 
@@ -230,10 +230,16 @@ pub(super) async fn enter<M: Method>(
     let reenter = !M::Access::EXCLUSIVE && context.chain.frames().any(|frame| frame.actor == *target);
     let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter, mailbox: M::Actor::OPTIONS.mailbox };
     let mut guard = loop {
+        if M::Actor::OPTIONS.stateless {
+            break enter_pool::<M>(engine, shard, target).await?;
+        }
         if shard.gate().committed().is_none() {
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         }
         let Some(activation) = engine.activation::<M::Actor>(target, shard) else {
+            if let Some(error) = engine.no_memory(target) {
+                return Err(error);
+            }
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         };
         match activation.enter(entry).await {
@@ -244,14 +250,10 @@ pub(super) async fn enter<M: Method>(
                 }
                 engine.forget_gone(target);
             }
-            Err(EnterError::Overloaded) => {
-                let limit = M::Actor::OPTIONS.mailbox;
-                return Err(CallError::Overloaded(format!(
-                    "{limit} calls are waiting for {target}; call again later, or raise #[actor(mailbox = …)]"
-                )));
-            }
+            Err(EnterError::Overloaded) => return Err(mailbox_is_full::<M>(target)),
         }
     };
+    engine.check_supervision::<M::Actor, _>(target)?;
     // The turns that a draining node still runs may need each other; only new work is turned away.
     if engine.turns.is_draining() && context.chain.frames().next().is_none() {
         return Err(CallError::Unavailable("the node is draining; repeat the call with the same id".into()));
@@ -272,6 +274,27 @@ pub(super) async fn enter<M: Method>(
         }
     }
     Ok(guard)
+}
+
+/// Waits for a worker of a stateless type.
+async fn enter_pool<M: Method>(
+    engine: &Arc<Core>,
+    shard: &Arc<OwnedShard>,
+    target: &ActorId,
+) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
+    let table =
+        engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
+    engine.enter_pool(table, target, shard).await.map_err(|error| match error {
+        EnterError::Gone => CallError::Unavailable("the node is stopping".into()),
+        EnterError::Overloaded => mailbox_is_full::<M>(target),
+    })
+}
+
+fn mailbox_is_full<M: Method>(target: &ActorId) -> CallError<M::Error> {
+    let limit = M::Actor::OPTIONS.mailbox;
+    CallError::Overloaded(format!(
+        "{limit} calls are waiting for {target}; call again later, or raise #[actor(mailbox = …)]"
+    ))
 }
 
 /// The state of an actor that is nowhere but in memory; `None` if its type's states are stored.
@@ -340,12 +363,17 @@ pub(super) async fn execute<M: Method>(
     }
     let loaded = guard.loaded().expect("enter has loaded the state");
     let body = M::run(M::Access::borrow(loaded), cx, arguments);
-    let reply = match AssertUnwindSafe(body).catch_unwind().await {
+    let ended = AssertUnwindSafe(body).catch_unwind().await;
+    if ended.is_ok() {
+        guard.activation().engine().did_not_panic::<M::Actor>(guard.activation().id());
+    }
+    let reply = match ended {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => return Err(CallError::App(error)),
         Err(panic) => {
             let (actor, message) = (guard.activation().id(), panic_message(&*panic));
             tracing::error!(%actor, method = M::NAME, message, "a method panicked; rolled back");
+            guard.activation().engine().panicked::<M::Actor>(actor, message);
             return Err(CallError::Panicked(format!("{actor}.{}: {message}", M::NAME)));
         }
     };

@@ -14,9 +14,9 @@ use super::activation::{Activation, AnyActivation};
 use super::inline::Pace;
 use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
-use super::{tell, turn};
+use super::{delivery, tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
-use crate::call::{Call, CallResult};
+use crate::call::{Call, CallResult, Delivery};
 use crate::error::CallError;
 use crate::shard::OwnedShard;
 use crate::stripes::Striped;
@@ -28,6 +28,7 @@ pub struct MethodEntry<A> {
     arguments: &'static [&'static str],
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
     tell: fn(&Arc<Core>, Arc<OwnedShard>, Call),
+    receive: fn(Arc<Core>, Arc<OwnedShard>, Call, Arc<Delivery>) -> BoxFuture<'static, CallResult>,
     actor: PhantomData<fn() -> A>,
 }
 
@@ -40,6 +41,9 @@ impl<A: Actor> MethodEntry<A> {
             arguments: M::ARGUMENTS,
             invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
             tell: tell::encoded::<M>,
+            receive: |engine, shard, call, delivery| {
+                delivery::receive::<M>(engine, shard, call, delivery).boxed()
+            },
             actor: PhantomData,
         }
     }
@@ -160,7 +164,10 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         call: Call,
     ) -> BoxFuture<'static, CallResult> {
         match self.methods.get(&*call.method) {
-            Some(method) => (method.invoke)(engine, shard, call),
+            Some(method) => match call.delivery.clone() {
+                None => (method.invoke)(engine, shard, call),
+                Some(delivery) => (method.receive)(engine, shard, call, delivery),
+            },
             None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }

@@ -49,6 +49,11 @@ impl CallWindow {
         self.0.as_ref()?.applied.get(&id)
     }
 
+    /// Whether a newer call may have pushed out one that was applied lately.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.order.len() >= CALL_RETENTION_MAX)
+    }
+
     /// Remembers a call that has just been appended at `seq`.
     pub(crate) fn remember(&mut self, seq: Seq, call: &CallRecord) {
         self.insert(seq, call);

@@ -215,7 +215,10 @@ impl Node {
         let target = target
             .parse()
             .map_err(|e: greenroom_core::identity::IdentityError| CallError::Invalid(e.to_string()))?;
-        let reply = self.transport.call(Call { target, method: method.into(), arguments, context }).await?;
+        let reply = self
+            .transport
+            .call(Call { target, method: method.into(), arguments, context, delivery: None })
+            .await?;
         Ok(String::from_utf8(reply.data.into()).unwrap())
     }
 }

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use greenroom_cluster::Phase;
 use greenroom_cluster::mesh::MeshCounts;
+use greenroom_core::engine::MemoryLimits;
 use greenroom_proto::v1;
 
 use super::Shared;
+use crate::memory;
 
 impl Shared {
     pub(crate) fn phase(&self) -> &'static str {
@@ -52,6 +54,11 @@ impl Shared {
     pub(crate) fn certificate_expires(&self) -> Option<u64> {
         let expires = self.tls.as_ref()?.expires().duration_since(SystemTime::UNIX_EPOCH);
         Some(expires.map_or(0, |since| since.as_secs()))
+    }
+
+    /// How much memory the node may take, if there is a limit.
+    pub(crate) fn memory_limits(&self) -> Option<MemoryLimits> {
+        memory::limits(self.config.memory_soft, self.config.memory_hard)
     }
 
     /// What a node that is not active waits for, if that is something outside.

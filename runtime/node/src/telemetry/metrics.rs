@@ -10,6 +10,7 @@ use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use crate::memory;
 use crate::node::Shared;
 
 /// A metric, as the reference lists it.
@@ -81,6 +82,23 @@ metrics! {
             for (kind, count) in info.failed {
                 observe(count, &[("type", info.name), ("kind", kind)]);
             }
+        }
+    };
+    "greenroom_deactivations_total" counter ["reason"] "Actors that left memory, by reason: idle, shed (memory was scarce), asked, drained." => |node, observe| {
+        for (why, count) in node.engine.departures() {
+            observe(count, &[("reason", why.as_str())]);
+        }
+    };
+    "greenroom_activations_refused_total" counter [] "Calls refused because there was no memory for another actor." => |node, observe| {
+        observe(node.engine.refused_for_memory(), &[]);
+    };
+    "greenroom_memory_bytes" gauge ["kind"] "What the process takes (`resident`), and its limits (`soft`, `hard`), if it has any." => |node, observe| {
+        if let Some(resident) = memory::resident() {
+            observe(resident, &[("kind", "resident")]);
+        }
+        if let Some(limits) = node.memory_limits() {
+            observe(limits.soft, &[("kind", "soft")]);
+            observe(limits.hard, &[("kind", "hard")]);
         }
     };
     "greenroom_turns_running" gauge [] "Turns that are running or waiting." => |node, observe| {

@@ -63,7 +63,7 @@ proptest! {
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left);
         let context = CallContext { id: CallId(id), deadline, chain: Chain::from_outermost(frames.clone()) };
-        let call = Call { target, method: method.into(), arguments, context };
+        let call = Call { target, method: method.into(), arguments, context, delivery: None };
         let mut wire = request_to_wire(&call, false);
         wire.deadline_ms = remaining_ms(now, deadline);
         let wire = v1::Request::decode(wire.encode_to_vec().as_slice()).unwrap();
