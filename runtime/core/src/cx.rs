@@ -12,7 +12,7 @@ use crate::call::{CallContext, Chain, Frame};
 use crate::engine::{AnyActivation, Core, Outgoing};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
-use crate::rows::RowChange;
+use crate::rows::{RowChange, Space};
 use crate::shard::{Closed, OwnedShard};
 
 /// The context of a turn. A cheap clone, so that calls made with it can be joined.
@@ -149,6 +149,11 @@ impl Cx {
     /// The changes so far, which are then the commit's.
     pub(crate) fn take_rows(&self) -> Vec<RowChange> {
         std::mem::take(&mut self.inner().rows.lock())
+    }
+
+    /// The changes so far of one space.
+    pub(crate) fn changed_rows(&self, space: Space) -> Vec<RowChange> {
+        self.inner().rows.lock().iter().filter(|row| row.space == space).cloned().collect()
     }
 
     /// Sends this when the turn has ended well and its output gate is open.

@@ -24,6 +24,7 @@ pub mod lanes;
 pub mod map;
 mod messages;
 pub mod reference;
+mod reminders;
 pub mod retry;
 pub mod rows;
 pub mod schedule;
@@ -37,6 +38,8 @@ pub use collections::{CollectionError, Cursor, KeyEncode, List, Map, MapKey};
 pub use cx::Cx;
 pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
+pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Reminder};
+pub use schedule::{Missed, Schedule};
 
 /// What the code that the macros make refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -93,7 +93,9 @@ pub enum ScheduleError {
         message: String,
     },
     /// There is no such time zone.
-    #[error("there is no time zone {0:?}; use a name of the IANA database, for example Europe/Berlin, or UTC")]
+    #[error(
+        "there is no time zone {0:?}; use a name of the IANA database, for example Europe/Berlin, or UTC"
+    )]
     Zone(String),
     /// No time fits.
     #[error("the schedule {0:?} is never due; give it a time that comes")]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Core;
+use super::{Core, reminders};
 use crate::identity::Seq;
+use crate::journal::JournalError;
 use crate::rows::{RowChange, RowFollower, Space};
 use crate::shard::OwnedShard;
 
@@ -21,6 +22,19 @@ impl Core {
         for (_, follower) in &self.followers {
             follower.closed(shard);
         }
+    }
+
+    /// A turn's rows with those that change because of them. To be called while the turn has its actor for itself.
+    pub(super) async fn complete_rows(
+        &self,
+        shard: &Arc<OwnedShard>,
+        rows: Vec<RowChange>,
+    ) -> Result<Vec<RowChange>, JournalError> {
+        if !reminders::changed(&rows) {
+            return Ok(rows);
+        }
+        // Boxed, so that turns without reminders do not carry its room with them.
+        Box::pin(self.reminders.complete(shard, rows)).await
     }
 
     /// Those of a commit's rows that somebody follows; most commits have none.

@@ -12,6 +12,7 @@
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
 //! - `delivery`: takes a reliable message exactly once.
 //! - `outbox`: sends reliable messages until they are applied.
+//! - `reminders`: calls that are due at times which are kept; `errand`: what such a call does in its turn's commit.
 //! - `types`: the table of actor types and their methods by name.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
@@ -22,6 +23,7 @@ mod changes;
 mod clock;
 mod delivery;
 mod drain;
+mod errand;
 mod followers;
 mod inline;
 mod items;
@@ -30,6 +32,7 @@ mod listing;
 mod memory;
 mod outbox;
 mod post;
+pub(crate) mod reminders;
 mod snapshot;
 mod stateless;
 mod supervision;
@@ -59,6 +62,7 @@ pub use memory::MemoryLimits;
 pub use outbox::DeadLetterError;
 pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
+pub use reminders::ReminderStats;
 pub use snapshot::PlacementsPage;
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
@@ -96,6 +100,7 @@ impl Deref for Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.0.reminders.stop();
         self.0.directory.pin().clear();
         if let Some(pools) = &self.0.pools {
             pools.clear();
@@ -122,6 +127,7 @@ pub struct Core {
     /// `None` if no type is stateless.
     pools: Option<stateless::Pools>,
     followers: Followers,
+    reminders: Arc<reminders::Reminders>,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
     /// What turns have changed in maps and lists and the journal does not show yet.
@@ -192,6 +198,8 @@ impl EngineBuilder {
         self.followers.push((Space::ITEM, overlay.clone()));
         let outbox = outbox::Outbox::new(self.env.clone());
         self.followers.push((Space::OUTBOX, outbox.clone()));
+        let reminders = reminders::Reminders::new(self.env.clone());
+        self.followers.push((Space::DUE, reminders.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
@@ -202,6 +210,7 @@ impl EngineBuilder {
             supervision: supervision::Supervision::default(),
             pools: stateless.then(|| stateless::Pools::new(seed)),
             followers: self.followers,
+            reminders,
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
             overlay,
@@ -214,6 +223,7 @@ impl EngineBuilder {
         });
         outbox.attach(&core);
         core.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&core))));
+        core.reminders.start(&core);
         Arc::new(Engine(core))
     }
 }
@@ -241,6 +251,11 @@ impl Core {
     /// How many shards the cluster has.
     pub fn shards(&self) -> ShardCount {
         self.shards
+    }
+
+    /// What the reminders of this node have done.
+    pub fn reminder_stats(&self) -> ReminderStats {
+        self.reminders.stats()
     }
 
     /// The messages that nobody took.

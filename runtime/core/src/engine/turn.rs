@@ -34,6 +34,7 @@ use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, Seq};
 use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
+use crate::rows::RowChange;
 use crate::shard::{AppendError, Closed, OwnedShard};
 
 /// The largest state of an actor, encoded: larger state belongs in several actors.
@@ -378,7 +379,9 @@ pub(super) async fn execute<M: Method>(
         }
     };
     if commits::<M>() {
-        commit::<M>(guard, cx, progress, &reply, form)?;
+        let activation = guard.activation();
+        let rows = activation.engine().complete_rows(activation.shard(), cx.take_rows()).await;
+        commit::<M>(guard, cx, progress, &reply, form, rows.map_err(not_taken)?)?;
     }
     guard.changed();
     Ok(reply)
@@ -419,13 +422,13 @@ fn commit<M: Method>(
     progress: &Progress,
     reply: &M::Reply,
     form: CallForm,
+    rows: Vec<RowChange>,
 ) -> Result<(), CallError<M::Error>> {
     let activation = guard.activation().clone();
     let (engine, shard) = (activation.engine(), activation.shard());
     let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
     let mut state = Vec::with_capacity(loaded.saved.len());
     encode_state(&loaded.state, &mut state)?;
-    let rows = cx.take_rows();
     if state == loaded.saved && rows.is_empty() {
         return Ok(());
     }
@@ -441,8 +444,7 @@ fn commit<M: Method>(
     let commit = Commit { actor: cx.actor_id().clone(), state: state.clone(), call: call.clone(), rows };
     let seq = shard.append(commit).map_err(|error| match error {
         AppendError::Closed => CallError::Unavailable(MOVED_AWAY.into()),
-        AppendError::Journal(error @ JournalError::Full { .. }) => CallError::Overloaded(error.to_string()),
-        AppendError::Journal(error) => CallError::Unavailable(error.to_string()),
+        AppendError::Journal(error) => not_taken(error),
     })?;
     progress.set_appended();
     cx.set_saw(seq);
@@ -451,6 +453,13 @@ fn commit<M: Method>(
     loaded.window.remember(seq, &call);
     engine.tell_followers(shard, seq, &told);
     Ok(())
+}
+
+fn not_taken<E>(error: JournalError) -> CallError<E> {
+    match error {
+        JournalError::Full { .. } => CallError::Overloaded(error.to_string()),
+        error => CallError::Unavailable(error.to_string()),
+    }
 }
 
 /// Writes the state behind what is in `into`.

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::Core;
 use super::activation::{Activation, AnyActivation};
+use super::errand::{self, SharedErrand};
 use super::inline::Pace;
 use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
@@ -18,6 +19,7 @@ use super::{delivery, tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
 use crate::call::{Call, CallResult, Delivery};
 use crate::error::CallError;
+use crate::identity::ActorId;
 use crate::shard::OwnedShard;
 use crate::stripes::Striped;
 
@@ -29,6 +31,7 @@ pub struct MethodEntry<A> {
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
     tell: fn(&Arc<Core>, Arc<OwnedShard>, Call),
     receive: fn(Arc<Core>, Arc<OwnedShard>, Call, Arc<Delivery>) -> BoxFuture<'static, CallResult>,
+    call_with_errand: fn(Arc<Core>, Arc<OwnedShard>, Call, SharedErrand) -> BoxFuture<'static, CallResult>,
     actor: PhantomData<fn() -> A>,
 }
 
@@ -43,6 +46,9 @@ impl<A: Actor> MethodEntry<A> {
             tell: tell::encoded::<M>,
             receive: |engine, shard, call, delivery| {
                 delivery::receive::<M>(engine, shard, call, delivery).boxed()
+            },
+            call_with_errand: |engine, shard, call, errand| {
+                errand::call::<M>(engine, shard, call, errand).boxed()
             },
             actor: PhantomData,
         }
@@ -88,6 +94,22 @@ pub(crate) trait Dispatch: Send + Sync {
         shard: Arc<OwnedShard>,
         call: Call,
     ) -> BoxFuture<'static, CallResult>;
+    /// Runs a call with an errand: there is no reply.
+    fn call_with_errand(
+        &self,
+        engine: Arc<Core>,
+        shard: Arc<OwnedShard>,
+        call: Call,
+        errand: SharedErrand,
+    ) -> BoxFuture<'static, CallResult>;
+    /// Commits the rows of an errand without a call.
+    fn run_errand(
+        &self,
+        engine: Arc<Core>,
+        shard: Arc<OwnedShard>,
+        actor: ActorId,
+        errand: SharedErrand,
+    ) -> BoxFuture<'static, Result<(), String>>;
     /// Starts a call whose reply nobody waits for.
     fn tell(&self, engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call);
 }
@@ -171,6 +193,29 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
             None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }
+    }
+
+    fn call_with_errand(
+        &self,
+        engine: Arc<Core>,
+        shard: Arc<OwnedShard>,
+        call: Call,
+        errand: SharedErrand,
+    ) -> BoxFuture<'static, CallResult> {
+        match self.methods.get(&*call.method) {
+            Some(method) => (method.call_with_errand)(engine, shard, call, errand),
+            None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
+        }
+    }
+
+    fn run_errand(
+        &self,
+        engine: Arc<Core>,
+        shard: Arc<OwnedShard>,
+        actor: ActorId,
+        errand: SharedErrand,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        errand::run::<A>(engine, shard, actor, errand).boxed()
     }
 
     fn tell(&self, engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call) {

@@ -76,7 +76,9 @@ fn a_schedule_that_is_none_says_why() {
     assert!(error(Schedule::cron("0 4 * *", "UTC")).starts_with("cron expression \"0 4 * *\": "));
     assert!(error(Schedule::cron("0 25 * * *", "UTC")).contains("\"0 25 * * *\""));
     assert!(error(Schedule::cron("0 0 30 2 *", "UTC")).ends_with("is never due; give it a time that comes"));
-    assert!(error(Schedule::cron("0 0 0 1 1 * 2001", "UTC")).ends_with("is never due; give it a time that comes"));
+    assert!(
+        error(Schedule::cron("0 0 0 1 1 * 2001", "UTC")).ends_with("is never due; give it a time that comes")
+    );
 }
 
 #[test]
@@ -93,8 +95,10 @@ fn a_tick_that_is_missed_is_skipped_and_one_that_is_on_time_is_not() {
 fn schedules() -> impl Strategy<Value = Schedule> {
     let zones = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"];
     let zone = proptest::sample::select(zones.to_vec());
-    let minute = prop_oneof![Just("*".to_owned()), Just("*/7".to_owned()), (0..60u8).prop_map(|m| m.to_string())];
-    let hour = prop_oneof![Just("*".to_owned()), Just("*/5".to_owned()), (0..24u8).prop_map(|h| h.to_string())];
+    let minute =
+        prop_oneof![Just("*".to_owned()), Just("*/7".to_owned()), (0..60u8).prop_map(|m| m.to_string())];
+    let hour =
+        prop_oneof![Just("*".to_owned()), Just("*/5".to_owned()), (0..24u8).prop_map(|h| h.to_string())];
     let day = prop_oneof![Just("*"), Just("MON"), Just("FRI,SUN")];
     prop_oneof![
         (NOW..NOW + 1_000_000).prop_map(Schedule::once_at),

@@ -1,6 +1,7 @@
 //! One engine that serves every shard, over a journal whose disk is as slow as the test says.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,27 +22,49 @@ use greenroom_core::rows::{RowRange, replay};
 use greenroom_core::shard::OwnedShard;
 use greenroom_core::transport::Transport;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant};
 
 const SHARDS: u16 = 8;
 
+/// The calendar time at which every disk is new, milliseconds since 1970.
+#[allow(dead_code, reason = "not every test looks at the calendar")]
+pub(crate) const BEGINNING_UNIX_MS: u64 = 1_700_000_000_000;
+
 /// A journal in memory. Records become durable when [`Node::sync`] says so; rows are read from durable ones only.
-#[derive(Default)]
 pub(crate) struct Disk {
     records: Mutex<Vec<Record>>,
     durable: Mutex<BTreeMap<Shard, Seq>>,
     rows_read: AtomicUsize,
+    new_at: Instant,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self {
+            records: Mutex::default(),
+            durable: Mutex::default(),
+            rows_read: AtomicUsize::new(0),
+            new_at: Instant::now(),
+        }
+    }
 }
 
 #[allow(dead_code, reason = "each test uses some of it")]
 impl Disk {
-    pub(crate) fn commits(&self) -> usize {
-        self.records.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
-    }
-
     /// Everything that was ever appended.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.records.lock().clone()
+    }
+
+    /// What a crash leaves that only kept the first records.
+    pub(crate) fn after_crash(&self, kept: usize) -> Arc<Self> {
+        let records = self.records.lock().iter().take(kept).cloned().collect();
+        Arc::new(Self { records: Mutex::new(records), new_at: self.new_at, ..Self::default() })
+    }
+
+    pub(crate) fn commits(&self) -> usize {
+        self.records.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
     }
 
     /// How many rows have been read so far.
@@ -53,7 +76,7 @@ impl Disk {
     pub(crate) fn after_power_cut(&self) -> Arc<Self> {
         let mut records = self.records();
         records.retain(|record| self.is_durable(record));
-        Arc::new(Self { records: Mutex::new(records), ..Self::default() })
+        Arc::new(Self { records: Mutex::new(records), new_at: self.new_at, ..Self::default() })
     }
 
     fn is_durable(&self, record: &Record) -> bool {
@@ -106,6 +129,25 @@ impl Journal for Disk {
     }
 }
 
+/// A calendar that goes with the runtime's clock, which a test can stop, and on from node to node.
+struct Calendar {
+    new_at: Instant,
+}
+
+impl Env for Calendar {
+    fn unix_ms(&self) -> u64 {
+        BEGINNING_UNIX_MS + u64::try_from(self.new_at.elapsed().as_millis()).unwrap()
+    }
+
+    fn random(&self) -> u128 {
+        SystemEnv.random()
+    }
+
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) -> AbortHandle {
+        SystemEnv.spawn(task)
+    }
+}
+
 /// The engine as a transport: every shard is here.
 struct Here {
     engine: Arc<Engine>,
@@ -146,7 +188,7 @@ impl Node {
 
     /// A node whose disk has been used before: every shard opens at the next epoch.
     pub(crate) fn over<A: ActorMethods>(disk: Arc<Disk>) -> Self {
-        let env: SharedEnv = Arc::new(SystemEnv);
+        let env: SharedEnv = Arc::new(Calendar { new_at: disk.new_at });
         let count = ShardCount::new(SHARDS).unwrap();
         let engine = Engine::builder(env.clone(), count).register::<A>().build();
         let transport: Arc<dyn Transport> = Arc::new(Here { engine: engine.clone(), env });
