@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -79,6 +81,8 @@ async fn attempt(mut gateway: Gateway, call: &Call, left: Duration) -> Attempt {
         arguments: Some(arguments),
         call_id: Bytes::copy_from_slice(&call.context.id.to_bytes()),
         deadline_ms: millis(left),
+        request_context: owned(call.context.request.entries()),
+        traceparent: call.context.request.traceparent().unwrap_or_default().to_owned(),
     };
     match gateway.client.call(Request::new(request)).await {
         Ok(reply) => Attempt::Answered(decode(reply.into_inner())),
@@ -88,6 +92,10 @@ async fn attempt(mut gateway: Gateway, call: &Call, left: Duration) -> Attempt {
         }
         Err(status) => Attempt::Answered(Err(error_of(&status))),
     }
+}
+
+fn owned<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> HashMap<String, String> {
+    entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn is_transport(code: Code) -> bool {

@@ -123,6 +123,7 @@ impl Client {
             id: options.call_id.unwrap_or_else(|| CallId(self.0.env().random())),
             deadline: self.0.env().now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
             chain: Chain::default(),
+            request: Default::default(),
         };
         let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
         let call = Call { target: target.clone(), method: method.into(), arguments, context, delivery: None };

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::codec::Payload;
 use crate::error::CallError;
 use crate::identity::{ActorId, CallId, Epoch};
+use crate::request::RequestContext;
 
 /// How long a call waits unless it says otherwise.
 pub const DEFAULT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -52,6 +53,8 @@ pub struct CallContext {
     pub deadline: Instant,
     /// The calls that it is made from.
     pub chain: Chain,
+    /// What its request carries.
+    pub request: RequestContext,
 }
 
 /// What comes back: the encoded reply, or why there is none.

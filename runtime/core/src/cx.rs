@@ -12,6 +12,7 @@ use crate::call::{CallContext, Chain, Frame};
 use crate::engine::{AnyActivation, Core, Outgoing};
 use crate::identity::{ActorId, CallId, Seq};
 use crate::reference::{ActorRef, Origin};
+use crate::request::RequestContext;
 use crate::rows::{RowChange, Space};
 use crate::shard::{Closed, OwnedShard};
 
@@ -88,6 +89,11 @@ impl Cx {
     /// The calls that this turn's call is made from.
     pub fn chain(&self) -> &Chain {
         &self.inner().call.chain
+    }
+
+    /// A value of the request context, which a caller has set and every call made from its call carries.
+    pub fn request(&self, name: &str) -> Option<&str> {
+        self.inner().call.request.get(name)
     }
 
     /// A reference to another actor. Its calls are part of this turn's chain and end at its deadline, but not part of
@@ -184,6 +190,10 @@ impl Cx {
         self.inner().activation.engine()
     }
 
+    pub(crate) fn request_context(&self) -> RequestContext {
+        self.inner().call.request.clone()
+    }
+
     /// The place of the next call that this turn makes among its calls.
     pub(crate) fn next_ordinal(&self) -> u64 {
         self.inner().calls_made.fetch_add(1, Ordering::Relaxed)
@@ -198,6 +208,11 @@ impl Cx {
     pub(crate) fn context_of_call(&self, ordinal: u64) -> CallContext {
         let Inner { call, exclusive, .. } = self.inner();
         let frame = Frame { actor: self.actor_id().clone(), call_id: call.id, exclusive: *exclusive };
-        CallContext { id: call.id.child(ordinal), deadline: call.deadline, chain: call.chain.push(frame) }
+        CallContext {
+            id: call.id.child(ordinal),
+            deadline: call.deadline,
+            chain: call.chain.push(frame),
+            request: call.request.clone(),
+        }
     }
 }

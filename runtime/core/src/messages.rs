@@ -107,7 +107,7 @@ struct Letter<M: Method> {
 impl<M: Method> Letter<M> {
     fn new(call: Call<M>) -> Result<Self, CallError> {
         let call = call.into_prepared();
-        let context = call.head.context();
+        let context = call.head.checked_context()?;
         let target = call.head.target.map_err(|error| CallError::Invalid(error.to_string()))?;
         let arguments = call.arguments.expect("a call that has not begun has its arguments");
         Ok(Self { origin: call.head.origin, target, context, arguments })

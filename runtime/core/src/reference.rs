@@ -19,6 +19,7 @@ use crate::engine::{Begun, Core, Local};
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType, CallId, IdentityError};
+use crate::request::{RequestContext, TooLarge};
 use crate::stripes::Handle;
 use crate::transport::SharedTransport;
 
@@ -96,6 +97,7 @@ impl<A: Actor> ActorRef<A> {
             target: self.target.clone(),
             id: None,
             deadline: None,
+            request: None,
         };
         Call(State::Prepared(Prepared { head, arguments: Some(arguments) }))
     }
@@ -130,6 +132,8 @@ pub(crate) struct Head {
     id: Option<CallId>,
     /// If the caller chose one.
     deadline: Option<Instant>,
+    /// What the caller adds to the request context, or why it cannot.
+    request: Option<Box<Result<RequestContext, TooLarge>>>,
 }
 
 // The pieces are only moved, never pinned in place: the running future has a box of its own.
@@ -157,6 +161,24 @@ impl<M: Method> Call<M> {
 }
 
 impl<M: Method> Call<M> {
+    /// Adds to the request context: for this call and for all that are made from it, wherever they go. A context of more
+    /// than 4 KiB makes the call `Invalid`.
+    pub fn with_request(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let State::Prepared(call) = &mut self.0 {
+            let head = &mut call.head;
+            let inherited = || head.origin.turn().map(Cx::request_context).unwrap_or_default();
+            let request = head.request.get_or_insert_with(|| Box::new(Ok(inherited())));
+            if let Ok(context) = &mut **request
+                && let Err(error) = context.set(name, value)
+            {
+                **request = Err(error);
+            }
+        }
+        self
+    }
+}
+
+impl<M: Method> Call<M> {
     /// The turn that makes the call, if one does.
     pub(crate) fn turn(&self) -> Option<Cx> {
         match &self.0 {
@@ -174,7 +196,7 @@ impl<M: Method> Call<M> {
     /// The call in its encoded form instead of starting it: for those who store it or send it in another way.
     pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
         let call = self.into_prepared();
-        let context = call.head.context();
+        let context = call.head.checked_context()?;
         let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
         let arguments = encode::<M>(call.arguments.as_ref().expect(ARGUMENTS))?;
         let method = SmolStr::new_static(M::NAME);
@@ -225,11 +247,25 @@ impl Head {
                 id: self.id.unwrap_or_else(|| CallId(transport.env().random())),
                 deadline: self.deadline.unwrap_or_else(|| transport.env().now() + DEFAULT_DEADLINE),
                 chain: Chain::default(),
+                request: RequestContext::default(),
             },
         };
+        if let Some(Ok(request)) = self.request.as_deref() {
+            context.request = request.clone();
+        }
         context.id = self.id.unwrap_or(context.id);
         context.deadline = self.deadline.unwrap_or(context.deadline);
         context
+    }
+}
+
+impl Head {
+    /// What travels with the call, unless its request context takes too much.
+    pub(crate) fn checked_context<E>(&self) -> Result<CallContext, CallError<E>> {
+        match self.request.as_deref() {
+            Some(Err(error)) => Err(CallError::Invalid(error.to_string())),
+            _ => Ok(self.context()),
+        }
     }
 }
 
@@ -239,7 +275,7 @@ impl<M: Method> Prepared<M> {
         let head = &self.head;
         let arguments = self.arguments.take().expect(ARGUMENTS);
         match (head.origin.engine(), &head.target) {
-            (Some(engine), Ok(target)) => {
+            (Some(engine), Ok(target)) if head.request.is_none() => {
                 engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task)
             }
             _ => Begun::NotNow(arguments),
@@ -247,9 +283,26 @@ impl<M: Method> Prepared<M> {
     }
 
     async fn run(head: Head, arguments: M::Arguments) -> Outcome<M> {
-        let context = head.context();
+        let mut context = head.checked_context()?;
         let Head { origin, target, .. } = head;
         let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;
+        let passed = match origin.engine() {
+            Some(engine) => engine.outgoing().pass(&target, M::NAME, &mut context)?,
+            None => None,
+        };
+        let outcome = Self::send(origin, target, context, arguments).await;
+        if let Some(passed) = passed {
+            passed.ended(&outcome);
+        }
+        outcome
+    }
+
+    async fn send(
+        origin: Origin,
+        target: ActorId,
+        context: CallContext,
+        arguments: M::Arguments,
+    ) -> Outcome<M> {
         if let Some(turn) = origin.turn() {
             turn.output_gate().await.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
             turn.earlier_messages().await;

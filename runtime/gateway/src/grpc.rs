@@ -9,6 +9,7 @@ use greenroom_core::codec::{ContentType, Payload};
 use greenroom_core::engine::DEACTIVATE;
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, ActorType, CallId};
+use greenroom_core::request::RequestContext;
 use greenroom_core::transport::SharedTransport;
 use greenroom_proto::convert::status_of;
 use greenroom_proto::v1;
@@ -81,7 +82,10 @@ impl Gateway {
         };
         let wait = asked.min(grpc_deadline.unwrap_or(asked)).min(DEFAULT_DEADLINE_MAX);
         let deadline = self.calls.env().now() + wait;
-        let context = CallContext { id, deadline, chain: Chain::default() };
+        let mut context_of_request =
+            RequestContext::of(request.request_context).map_err(|error| CallError::Invalid(error.to_string()))?;
+        context_of_request.set_traceparent(&request.traceparent);
+        let context = CallContext { id, deadline, chain: Chain::default(), request: context_of_request };
         Ok(Call { target, method: request.method.into(), arguments, context, delivery: None })
     }
 }

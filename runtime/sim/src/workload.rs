@@ -175,7 +175,7 @@ async fn as_gateway(
         target: target.map_err(|error| error.to_string())?,
         method: wish.what.method().into(),
         arguments: wish.arguments().map_err(|error| error.to_string())?,
-        context: CallContext { id: wish.id, deadline, chain: Chain::default() },
+        context: CallContext { id: wish.id, deadline, chain: Chain::default(), request: Default::default() },
         delivery: None,
     };
     let outcome = run.router.call_once(call.clone()).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_core::call::{Call, CallContext, Chain, Delivery, Frame};
+use greenroom_core::request::{RequestContext, TooLarge};
 use greenroom_core::{CallError, CallId, Epoch, Shard, StoreId};
 use greenroom_proto::convert::WireError;
 use greenroom_proto::v1;
@@ -23,6 +24,9 @@ pub enum ConvertError {
     /// A part that other protocols have too.
     #[error(transparent)]
     Part(#[from] WireError),
+    /// The request context takes too much.
+    #[error(transparent)]
+    Request(#[from] TooLarge),
     /// There is no such shard number.
     #[error("shard {0} is out of range: shards have numbers up to 65535")]
     Shard(u32),
@@ -54,7 +58,10 @@ pub fn request_to_wire(call: &Call, one_way: bool) -> v1::Request {
         call_id: call_id_to_wire(call.context.id),
         deadline_ms: 0,
         chain,
-        traceparent: String::new(),
+        traceparent: call.context.request.traceparent().unwrap_or_default().to_owned(),
+        request_context: (call.context.request.entries())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         one_way,
         delivery: call.delivery.as_deref().map(delivery_to_wire),
     }
@@ -81,10 +88,13 @@ pub fn request_from_wire(
         return Err(ConvertError::Chain(request.chain.len()));
     }
     let frames: Vec<_> = request.chain.into_iter().map(frame_from_wire).collect::<Result<_, _>>()?;
+    let mut request_context = RequestContext::of(request.request_context)?;
+    request_context.set_traceparent(&request.traceparent);
     let context = CallContext {
         id: CallId::from_bytes(&request.call_id).map_err(WireError::from)?,
         deadline: now + Duration::from_millis(request.deadline_ms).min(LONGEST_DEADLINE),
         chain: Chain::from_outermost(frames),
+        request: request_context,
     };
     let arguments = request.arguments.unwrap_or_default().try_into()?;
     let delivery = request.delivery.map(delivery_from_wire).transpose()?.map(Arc::new);

@@ -187,6 +187,7 @@ impl Node {
                 id: CallId(env.random()),
                 deadline: env.now() + patience,
                 chain: Chain::default(),
+                request: Default::default(),
             },
             delivery: None,
         }

@@ -74,6 +74,7 @@ pub(crate) fn request(method: &str, arguments: &[u8]) -> MeshRequest {
         id: CallId(7),
         deadline: Instant::now() + Duration::from_secs(30),
         chain: Default::default(),
+        request: Default::default(),
     };
     let arguments = Payload { data: Bytes::copy_from_slice(arguments), ..Default::default() };
     let call = Call { target: "Counter/page-1".parse().unwrap(), method: method.into(), arguments, context, delivery: None };

@@ -41,7 +41,7 @@ impl Core {
         task: &mut Context<'_>,
     ) -> Begun<M> {
         let options = &M::Actor::OPTIONS;
-        if options.stateless || !matches!(options.on_panic, OnPanic::Reload) {
+        if self.long_way || options.stateless || !matches!(options.on_panic, OnPanic::Reload) {
             return Begun::NotNow(arguments);
         }
         if turn::commits::<M>() || caller.is_some_and(|caller| !caller.may_speak()) {

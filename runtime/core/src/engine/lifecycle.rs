@@ -29,6 +29,7 @@ use crate::cx::Cx;
 use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, CallId};
 use crate::reference::MOVED_AWAY;
+use crate::request::RequestContext;
 use crate::transport::SharedTransport;
 
 /// The method by which the owner of an actor is asked to let it go. No actor can have a method of this name, and the
@@ -125,6 +126,7 @@ pub async fn deactivate_anywhere(transport: &SharedTransport, actor: &ActorId) -
         id: CallId(env.random()),
         deadline: env.now() + DEFAULT_DEADLINE,
         chain: Chain::default(),
+        request: RequestContext::default(),
     };
     let (method, arguments) = (DEACTIVATE.into(), Payload::default());
     let call = Call { target: actor.clone(), method, arguments, context, delivery: None };
@@ -149,7 +151,7 @@ pub(super) async fn activate<M: Method>(
     let saw = loaded.saw;
     guard.install_asleep(loaded);
     if let Some(hook) = M::Actor::hooks().activate {
-        let hook_cx = hook_cx(&guard, call.deadline, call.chain.clone());
+        let hook_cx = hook_cx(&guard, call.deadline, call.chain.clone(), call.request.clone());
         match hook(&mut guard, &hook_cx).await {
             Ok(()) => {
                 if post::put(&hook_cx) {
@@ -175,9 +177,9 @@ pub(super) async fn activate<M: Method>(
 }
 
 /// Each run of a hook is an event of its own, with an id of its own: what it calls is not what an earlier run called.
-fn hook_cx<A: Actor>(guard: &TurnGuard<A>, deadline: Instant, chain: Chain) -> Cx {
+fn hook_cx<A: Actor>(guard: &TurnGuard<A>, deadline: Instant, chain: Chain, request: RequestContext) -> Cx {
     let activation = guard.activation().clone();
-    let context = CallContext { id: CallId(activation.engine().env.random()), deadline, chain };
+    let context = CallContext { id: CallId(activation.engine().env.random()), deadline, chain, request };
     let commits = A::OPTIONS.durability == Durability::Durable;
     Cx::new(activation, context, true, commits, guard.saw())
 }
@@ -222,7 +224,7 @@ async fn say_farewell<A: ActorMethods>(guard: &mut TurnGuard<A>) {
     let activation = guard.activation().clone();
     let actor = activation.id();
     let deadline = activation.engine().env.now() + DEFAULT_DEADLINE;
-    let cx = hook_cx(guard, deadline, Chain::default());
+    let cx = hook_cx(guard, deadline, Chain::default(), RequestContext::default());
     let failed = match timeout_at(deadline, hook(guard, &cx)).await {
         Ok(Ok(())) => {
             if post::put(&cx) {

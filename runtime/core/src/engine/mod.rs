@@ -74,9 +74,11 @@ use crate::collections::overlay::Overlay;
 use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
+use crate::filter::{Filter, Filters};
 use crate::identity::{ActorId, Shard, ShardCount};
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
+use crate::trace;
 use crate::transport::{SharedTransport, Transport};
 use activation::Activation;
 use changes::ChangeLog;
@@ -126,6 +128,11 @@ pub struct Core {
     supervision: supervision::Supervision,
     /// `None` if no type is stateless.
     pools: Option<stateless::Pools>,
+    /// Filters of the calls that turns here answer, and of those that are made here.
+    incoming: Filters,
+    outgoing: Filters,
+    /// No call may take the short way, because filters or traces want to know of it.
+    long_way: bool,
     followers: Followers,
     reminders: Arc<reminders::Reminders>,
     dead_letters: DeadLetters,
@@ -163,6 +170,8 @@ pub struct EngineBuilder {
     types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
     typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
     followers: Followers,
+    incoming: Filters,
+    outgoing: Filters,
 }
 
 impl EngineBuilder {
@@ -190,6 +199,18 @@ impl EngineBuilder {
         self
     }
 
+    /// Runs this filter around every call and every message that turns of this node answer.
+    pub fn incoming(mut self, filter: impl Filter) -> Self {
+        self.incoming.push(Box::new(filter));
+        self
+    }
+
+    /// Runs this filter around every call that turns and programs of this node make.
+    pub fn outgoing(mut self, filter: impl Filter) -> Self {
+        self.outgoing.push(Box::new(filter));
+        self
+    }
+
     /// The engine. It serves no shard yet.
     pub fn build(mut self) -> Arc<Engine> {
         let seed = self.env.random() as u64;
@@ -209,6 +230,9 @@ impl EngineBuilder {
             memory: memory::Memory::default(),
             supervision: supervision::Supervision::default(),
             pools: stateless.then(|| stateless::Pools::new(seed)),
+            long_way: !self.incoming.is_empty() || !self.outgoing.is_empty() || trace::is_on(),
+            incoming: self.incoming,
+            outgoing: self.outgoing,
             followers: self.followers,
             reminders,
             dead_letters: DeadLetters::default(),
@@ -237,6 +261,8 @@ impl Engine {
             types: BTreeMap::new(),
             typed: HashMap::with_hasher(FixedState::default()),
             followers: Followers::new(),
+            incoming: Filters::default(),
+            outgoing: Filters::default(),
         }
     }
 }
@@ -251,6 +277,10 @@ impl Core {
     /// How many shards the cluster has.
     pub fn shards(&self) -> ShardCount {
         self.shards
+    }
+
+    pub(crate) fn outgoing(&self) -> &Filters {
+        &self.outgoing
     }
 
     /// What the reminders of this node have done.

@@ -116,10 +116,17 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
 }
 
 async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Message<M>, here: bool) {
-    let Message { target, context, arguments, form, encoded } = message;
+    let Message { target, mut context, arguments, form, encoded } = message;
     let engine = running.engine().clone();
+    let passed = engine.incoming.pass::<M::Error>(&target, M::NAME, &mut context);
     let again = encoded.map(|encoded| (context.clone(), encoded));
-    let outcome = turn_of::<M>(&engine, &shard, &target, context, arguments, form, here).await;
+    let (passed, outcome) = match passed {
+        Ok(passed) => (passed, turn_of::<M>(&engine, &shard, &target, context, arguments, form, here).await),
+        Err(refusal) => (None, Err(refusal)),
+    };
+    if let Some(passed) = passed {
+        passed.ended(&outcome);
+    }
     if let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) {
         table.counters().answered(&outcome);
     }

@@ -36,6 +36,7 @@ use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
 use crate::rows::RowChange;
 use crate::shard::{AppendError, Closed, OwnedShard};
+use crate::trace;
 
 /// The largest state of an actor, encoded: larger state belongs in several actors.
 pub const MAX_STATE_BYTES: usize = 16 << 20;
@@ -121,7 +122,7 @@ async fn run<M: Method>(
     engine: &Arc<Core>,
     shard: Arc<OwnedShard>,
     target: ActorId,
-    context: CallContext,
+    mut context: CallContext,
     arguments: M::Arguments,
     form: CallForm,
 ) -> Result<Answer<M>, CallError<M::Error>> {
@@ -131,9 +132,12 @@ async fn run<M: Method>(
     }
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
+    let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
     let (deadline, progress) = (context.deadline, Progress::of::<M>());
+    let span = span::<M>(&target);
+    trace::link(&span, &mut context.request);
     let turn = {
-        let (engine, progress, span) = (engine.clone(), progress.clone(), span::<M>(&target));
+        let (engine, progress) = (engine.clone(), progress.clone());
         async move {
             let guard = match enter::<M>(&engine, &shard, &target, &context).await {
                 Ok(guard) => guard,
@@ -144,10 +148,14 @@ async fn run<M: Method>(
         }
         .instrument(span)
     };
-    match inline::run(&engine.env, table.pace(), deadline, turn).await {
+    let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
         Ok(outcome) => outcome,
         Err(interrupted) => engine.answered::<M, _>(Err(progress.interrupted(interrupted))),
+    };
+    if let Some(passed) = passed {
+        passed.ended(&outcome);
     }
+    outcome
 }
 
 /// Costs next to nothing while nobody collects spans of this target.

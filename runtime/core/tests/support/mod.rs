@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use greenroom_core::actor::{Actor, ActorMethods};
 use greenroom_core::call::{Call, CallContext, CallResult, Chain};
 use greenroom_core::codec::{ContentType, Payload};
-use greenroom_core::engine::{Delivery, Engine};
+use greenroom_core::engine::{Delivery, Engine, EngineBuilder};
 use greenroom_core::env::{Env, SharedEnv, SystemEnv};
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
@@ -83,7 +83,7 @@ impl Disk {
         self.durable.lock().get(&record.shard).is_some_and(|durable| record.seq <= *durable)
     }
 
-    fn durable(&self, owned: &OwnedShard, seq: Seq) {
+    pub(crate) fn durable(&self, owned: &OwnedShard, seq: Seq) {
         self.durable.lock().insert(owned.shard(), seq);
         owned.gate().advance(seq);
     }
@@ -188,9 +188,18 @@ impl Node {
 
     /// A node whose disk has been used before: every shard opens at the next epoch.
     pub(crate) fn over<A: ActorMethods>(disk: Arc<Disk>) -> Self {
+        Self::built::<A>(disk, |engine| engine)
+    }
+
+    /// A new node whose engine is built with something more.
+    pub(crate) fn with<A: ActorMethods>(build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        Self::built::<A>(Arc::default(), build)
+    }
+
+    fn built<A: ActorMethods>(disk: Arc<Disk>, build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let env: SharedEnv = Arc::new(Calendar { new_at: disk.new_at });
         let count = ShardCount::new(SHARDS).unwrap();
-        let engine = Engine::builder(env.clone(), count).register::<A>().build();
+        let engine = build(Engine::builder(env.clone(), count).register::<A>()).build();
         let transport: Arc<dyn Transport> = Arc::new(Here { engine: engine.clone(), env });
         engine.set_transport(Arc::downgrade(&transport));
         let node = Self { engine, disk, transport, shards: Mutex::default() };
@@ -251,6 +260,7 @@ impl Node {
             id: CallId(SystemEnv.random()),
             deadline: Instant::now() + Duration::from_secs(10),
             chain: Chain::default(),
+            request: Default::default(),
         };
         let data = Bytes::copy_from_slice(arguments.as_bytes());
         let arguments = Payload { content_type: ContentType::Json, data };

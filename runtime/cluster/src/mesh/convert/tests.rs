@@ -62,7 +62,7 @@ proptest! {
     ) {
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left);
-        let context = CallContext { id: CallId(id), deadline, chain: Chain::from_outermost(frames.clone()) };
+        let context = CallContext { id: CallId(id), deadline, chain: Chain::from_outermost(frames.clone()), request: Default::default() };
         let call = Call { target, method: method.into(), arguments, context, delivery: None };
         let mut wire = request_to_wire(&call, false);
         wire.deadline_ms = remaining_ms(now, deadline);

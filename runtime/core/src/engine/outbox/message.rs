@@ -12,6 +12,7 @@ use crate::call::{Call, CallContext, Chain, Delivery};
 use crate::codec::Payload;
 use crate::dead_letters::DeadLetter;
 use crate::identity::{ActorId, CallId, Epoch, Shard};
+use crate::request::RequestContext;
 use crate::rows::{RowChange, Space, actor_prefix, split_actor_prefix};
 
 /// Messages as turns send them.
@@ -87,7 +88,12 @@ impl Message {
             target: self.target.clone(),
             method: self.method.clone(),
             arguments: self.arguments.clone(),
-            context: CallContext { id: self.id, deadline, chain: Chain::default() },
+            context: CallContext {
+                id: self.id,
+                deadline,
+                chain: Chain::default(),
+                request: RequestContext::default(),
+            },
             delivery: Some(delivery.into()),
         }
     }

@@ -21,6 +21,7 @@ use crate::engine::Core;
 use crate::engine::errand::Errand;
 use crate::error::CallError;
 use crate::identity::ActorId;
+use crate::request::RequestContext;
 use crate::rows::RowChange;
 use crate::shard::OwnedShard;
 
@@ -133,6 +134,7 @@ fn call(engine: &Core, actor: &ActorId, stored: &Stored, key: &Bytes, tick: u64)
             id: stored.tick_id(key, tick),
             deadline: engine.env().now() + DEFAULT_DEADLINE,
             chain: Chain::default(),
+            request: RequestContext::default(),
         },
         delivery: None,
     }
