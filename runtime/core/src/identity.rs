@@ -87,7 +87,7 @@ const fn is_type_name(name: &str) -> bool {
         }
         at += 1;
     }
-    0 < bytes.len() && bytes.len() <= MAX_TYPE_BYTES
+    !bytes.is_empty() && bytes.len() <= MAX_TYPE_BYTES
 }
 
 impl TryFrom<String> for ActorType {
