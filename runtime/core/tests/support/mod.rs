@@ -52,6 +52,11 @@ impl Default for Disk {
 
 #[allow(dead_code, reason = "each test uses some of it")]
 impl Disk {
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        self.records.lock().len()
+    }
+
     /// Everything that was ever appended.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.records.lock().clone()

@@ -18,9 +18,9 @@ use crate::error::CallError;
 use crate::rows::{RowChange, RowRange, Space};
 
 /// How many dead letters a shard keeps.
-pub const LETTERS_MAX: usize = 1_000;
+pub(super) const LETTERS_MAX: usize = 1_000;
 /// How long it keeps them.
-pub const LETTERS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const LETTERS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why nothing can be done with a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
