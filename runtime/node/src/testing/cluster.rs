@@ -25,24 +25,28 @@ const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 ///
 /// Nodes are named `node-0`, `node-1` and so on; a name that no node has is a panic that lists those there are.
 #[derive(Clone)]
-pub struct Cluster(Arc<Nodes>);
+pub struct Cluster {
+    nodes: Arc<Nodes>,
+    /// One for all references, as in a program: it keeps messages to one actor in their order.
+    client: Client,
+}
 
 /// Calls.
 impl Cluster {
     /// A typed reference to an actor, as a client outside the cluster has it. Its calls go through any node, and are
     /// repeated, with the same call id, while nobody can serve them, until their deadline.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
-        self.client().actor::<A>(key)
+        self.client.actor::<A>(key)
     }
 
     /// A client of this cluster, for code that is given one.
     pub fn client(&self) -> Client {
-        gateways::client(&self.0, None)
+        self.client.clone()
     }
 
     /// A client that knows this node only.
     pub fn client_of(&self, node: &str) -> Client {
-        gateways::client(&self.0, Some(self.number(node)))
+        gateways::client(&self.nodes, Some(self.number(node)))
     }
 }
 
@@ -51,39 +55,39 @@ impl Cluster {
     /// Ends a node as SIGKILL does: its memory is gone, its store is kept. Of what was not synced yet any first part may
     /// be kept, too; nothing of it had been acknowledged. The node stays down until it is restarted.
     pub fn kill(&self, node: &str) {
-        self.0.crash(self.number(node));
+        self.nodes.crash(self.number(node));
     }
 
     /// Starts a node on its store; one that still runs is killed first. Returns at once: calls wait until it serves, and
     /// so does [`when_active`](Self::when_active).
     pub fn restart(&self, node: &str) {
         let number = self.number(node);
-        self.0.crash(number);
-        self.0.start(number);
+        self.nodes.crash(number);
+        self.nodes.start(number);
     }
 
     /// Stops a node as SIGTERM does: it takes no new calls, finishes the running turns and ends.
     pub async fn stop(&self, node: &str) {
         let (report, ended) = tokio::sync::oneshot::channel();
         let number = self.number(node);
-        self.0.drain(number, DRAIN, move |_| {
+        self.nodes.drain(number, DRAIN, move |_| {
             let _ = report.send(());
         });
         // An error: the node did not run, or was killed meanwhile.
         if ended.await.is_ok() {
             tokio::time::sleep(ANSWERS_LEAVE_WITHIN).await;
-            self.0.crash(number);
+            self.nodes.crash(number);
         }
     }
 
     /// Lets a node stand still, as after SIGSTOP, and go on after `time`.
     pub fn pause(&self, node: &str, time: Duration) {
-        self.0.pause(self.number(node), time);
+        self.nodes.pause(self.number(node), time);
     }
 
     /// Whether a node runs.
     pub fn is_running(&self, node: &str) -> bool {
-        self.0.running(self.number(node)).is_some()
+        self.nodes.running(self.number(node)).is_some()
     }
 
     /// Completes when every node that runs serves all its shards.
@@ -91,7 +95,8 @@ impl Cluster {
     /// # Panics
     /// If that takes more than a minute of virtual time.
     pub async fn when_active(&self) {
-        let running: Vec<_> = (0..self.0.size()).filter_map(|number| self.0.running(number)).collect();
+        let running: Vec<_> =
+            (0..self.nodes.size()).filter_map(|number| self.nodes.running(number)).collect();
         for node in running {
             match tokio::time::timeout(ACTIVE_WITHIN, node.driver.when_active()).await {
                 Ok(outcome) => outcome.unwrap_or_else(|error| panic!("a node cannot take part: {error}")),
@@ -105,11 +110,11 @@ impl Cluster {
 impl Cluster {
     /// Cuts these two groups of nodes off from each other, both ways. Clients outside still reach both.
     pub fn partition(&self, one: &[&str], other: &[&str]) {
-        self.0.world.trace.add(format!("partition: {one:?} and {other:?}"));
+        self.nodes.world.trace.add(format!("partition: {one:?} and {other:?}"));
         for one in one.iter().map(|node| self.number(node)) {
             for other in other.iter().map(|node| self.number(node)) {
-                self.0.cuts.cut(one, other);
-                self.0.cuts.cut(other, one);
+                self.nodes.cuts.cut(one, other);
+                self.nodes.cuts.cut(other, one);
             }
         }
     }
@@ -131,20 +136,20 @@ impl Cluster {
 
     /// From now on each sync of this node's disk takes up to 400 ms.
     pub fn slow_disk(&self, node: &str) {
-        self.0.world.trace.add(format!("the disk of {node} is slow"));
-        self.0.disk(self.number(node)).set_slow(true);
+        self.nodes.world.trace.add(format!("the disk of {node} is slow"));
+        self.nodes.disk(self.number(node)).set_slow(true);
     }
 
     /// From now on the register with the shard map does not answer, as in an outage of the Kubernetes API server.
     pub fn lose_register(&self) {
-        self.0.world.trace.add("the register is away");
-        self.0.register.set_away(true);
+        self.nodes.world.trace.add("the register is away");
+        self.nodes.register.set_away(true);
     }
 
     /// Ends partitions, losses, delays, slow disks, pauses and the register's outage. Nodes that were killed stay down.
     pub fn heal(&self) {
         self.change("everything heals".into(), |now| *now = Conditions::GOOD);
-        self.0.mend();
+        self.nodes.mend();
     }
 }
 
@@ -161,12 +166,12 @@ impl Cluster {
 
     /// The virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
-        self.0.world.elapsed()
+        self.nodes.world.elapsed()
     }
 
     /// A number that the seed decides.
     pub fn random(&self, range: Range<u64>) -> u64 {
-        self.0.world.draw(|random| random.u64(range))
+        self.nodes.world.draw(|random| random.u64(range))
     }
 }
 
@@ -174,46 +179,46 @@ impl Cluster {
 impl Cluster {
     /// The names of all nodes, whether they run or not.
     pub fn nodes(&self) -> Vec<String> {
-        (0..self.0.size()).map(|number| self.0.name(number)).collect()
+        (0..self.nodes.size()).map(|number| self.nodes.name(number)).collect()
     }
 
     /// The node that owns an actor by the shard map: where it lives, or would if it were called. It may be down.
     pub fn node_of<A: Actor>(&self, key: impl AsRef<str>) -> String {
-        let shard = id::<A>(key.as_ref()).shard(self.0.shards());
-        let owner = self.0.register.owner(shard).expect("the test began when every shard had an owner");
-        self.0.name(self.0.number_of(owner))
+        let shard = id::<A>(key.as_ref()).shard(self.nodes.shards());
+        let owner = self.nodes.register.owner(shard).expect("the test began when every shard had an owner");
+        self.nodes.name(self.nodes.number_of(owner))
     }
 
     /// The node on which an actor is in memory; `None` if it is on none.
     pub fn active_on<A: Actor>(&self, key: impl AsRef<str>) -> Option<String> {
         let actor = id::<A>(key.as_ref());
         let has_it = |number: &usize| {
-            let node = self.0.running(*number);
+            let node = self.nodes.running(*number);
             node.is_some_and(|node| {
                 node.router.engine().is_some_and(|engine| engine.placement(&actor).is_some())
             })
         };
-        (0..self.0.size()).find(has_it).map(|number| self.0.name(number))
+        (0..self.nodes.size()).find(has_it).map(|number| self.nodes.name(number))
     }
 }
 
 impl Cluster {
     pub(super) fn new(nodes: &Arc<Nodes>) -> Self {
-        Self(nodes.clone())
+        Self { nodes: nodes.clone(), client: gateways::client(nodes, None) }
     }
 
     pub(super) async fn start_all(&self) {
-        (0..self.0.size()).for_each(|number| self.0.start(number));
+        (0..self.nodes.size()).for_each(|number| self.nodes.start(number));
         self.when_active().await;
     }
 
     fn change(&self, event: String, change: impl FnOnce(&mut Conditions)) {
-        self.0.world.trace.add(event);
-        self.0.world.set_conditions(change);
+        self.nodes.world.trace.add(event);
+        self.nodes.world.set_conditions(change);
     }
 
     fn number(&self, node: &str) -> usize {
-        let number = (0..self.0.size()).find(|number| self.0.name(*number) == node);
+        let number = (0..self.nodes.size()).find(|number| self.nodes.name(*number) == node);
         number.unwrap_or_else(|| panic!("no node is named {node:?}; there are {}", self.nodes().join(", ")))
     }
 }
