@@ -48,6 +48,12 @@ pub(crate) struct Args {
 
 const REGISTRY: &str = "greenroom.dev";
 
+/// What is under test.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version before it, as far as an upgrade is concerned: none has been released yet, so the same programs are also
+/// packed under this one.
+const PREVIOUS: &str = "0.0.9";
+
 /// What `greenroom-e2e-cluster status` says.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,9 +106,9 @@ pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
     command.args(&args.filters).args(args.list.then_some("--list")).args(args.keep.then_some("--keep"));
     command.env("GREENROOM_E2E_WORDCOUNT", programs.join("greenroom-wordcount"));
     command.env("GREENROOM_E2E_SOURCES", workspace::root());
-    let reference = |name: &str| format!("{}/{name}:{}", args.registry, env!("CARGO_PKG_VERSION"));
-    command.env("GREENROOM_E2E_IMAGE", reference("greenroom"));
-    command.env("GREENROOM_E2E_WORDCOUNT_IMAGE", reference("greenroom-wordcount"));
+    command.env("GREENROOM_E2E_IMAGE", format!("{}/greenroom", args.registry));
+    command.env("GREENROOM_E2E_VERSION", VERSION);
+    command.env("GREENROOM_E2E_WORDCOUNT_IMAGE", format!("{}/greenroom-wordcount:{VERSION}", args.registry));
     if args.core {
         command.env("GREENROOM_E2E_CORE", "true");
     }
@@ -118,6 +124,7 @@ pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
         let status = tool.status()?;
         command.env("KUBECONFIG", status.kubeconfig.context("the cluster has no kubeconfig")?);
         command.env("GREENROOM_E2E_HOOKS", hooks(&folder, tool)?);
+        command.env("GREENROOM_E2E_PREVIOUS", PREVIOUS);
         command.env(
             "GREENROOM_E2E_TOOLS_IMAGE",
             if args.kind { "kind.local/busybox:1" } else { "cluster.local/busybox:1" },
@@ -146,7 +153,7 @@ fn build() -> Result<()> {
 /// Builds the images; their archives.
 fn images(folder: &Path, registry: &str) -> Result<Vec<PathBuf>> {
     let output = folder.join("images");
-    image::run(&image::Args::for_scenarios(registry, &output))?;
+    image::run(&image::Args::for_scenarios(registry, &[VERSION, PREVIOUS], &output))?;
     Ok(["greenroom", "greenroom-wordcount"].map(|name| output.join(format!("{name}.tar"))).to_vec())
 }
 

@@ -1,5 +1,6 @@
 //! An ActorCluster of a scenario.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +12,18 @@ use crate::scope::Scope;
 /// How long a cluster may take to become Ready: volumes, images and three nodes on a busy machine.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long three pods may take to be replaced, one after the other.
+pub(crate) const ROLLED_WITHIN: Duration = Duration::from_secs(180);
+
 /// A cluster of the stock node, of so many nodes.
 pub(crate) fn counters(name: &str, replicas: u16) -> String {
+    counters_where(name, replicas, "{}")
+}
+
+/// The same, with `spec.pod` in YAML's flow style.
+pub(crate) fn counters_where(name: &str, replicas: u16, pod: &str) -> String {
     format!(
-        "apiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, shards: 256, storage: {{size: 64Mi}}}}\n"
+        "apiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, shards: 256, storage: {{size: 64Mi}}, pod: {pod}}}\n"
     )
 }
 
@@ -46,6 +55,34 @@ impl Cluster {
         .await
     }
 
+    /// Waits until it is seen that a node does not serve.
+    pub(crate) async fn incomplete(&self) -> Result<()> {
+        eventually(Duration::from_secs(90), "the cluster is seen not to be complete", || async {
+            let found = self.get().await?;
+            ensure!(found["status"]["readyReplicas"] != found["spec"]["replicas"], "{}", found["status"]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until no pod is the one it was and the cluster is Ready; how many pods were away at once at most.
+    pub(crate) async fn rolled(&self, before: &[String]) -> Result<usize> {
+        let most = Cell::new(0);
+        eventually(ROLLED_WITHIN, "all pods are new", || async {
+            let pods = self.scope.json(&["get", "pods"]).await?;
+            let pods = pods["items"].as_array().cloned().unwrap_or_default();
+            let ready = pods.iter().filter(|pod| condition(pod, "Ready")["status"] == "True").count();
+            most.set(most.get().max(before.len().saturating_sub(ready)));
+            let is_old = |pod: &&Value| before.iter().any(|uid| pod["metadata"]["uid"] == uid.as_str());
+            let old = pods.iter().filter(is_old).count();
+            ensure!(old == 0, "{old} pods are still the old ones");
+            Ok(())
+        })
+        .await?;
+        self.ready().await?;
+        Ok(most.get())
+    }
+
     /// The cluster, as the API server has it.
     pub(crate) async fn get(&self) -> Result<Value> {
         self.scope.json(&["get", "actorcluster", &self.name]).await
@@ -68,6 +105,12 @@ impl Cluster {
             uids.push(pod["metadata"]["uid"].as_str().context("a pod without uid")?.to_owned());
         }
         Ok(uids)
+    }
+
+    /// How often a pod's container was started again.
+    pub(crate) async fn restarts(&self, ordinal: u16) -> Result<i64> {
+        let pod = self.pod(ordinal).await?;
+        pod["status"]["containerStatuses"][0]["restartCount"].as_i64().context("a pod without a container")
     }
 
     /// `kubectl greenroom call`; the reply.

@@ -29,6 +29,11 @@ impl<'a> Host<'a> {
         Ok(Self { hooks, name, undo: None })
     }
 
+    /// Its name in Kubernetes.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Cuts its power.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         self.hook("kill").await?;
@@ -40,6 +45,13 @@ impl<'a> Host<'a> {
     pub(crate) async fn partition(&mut self) -> Result<()> {
         self.hook("partition").await?;
         self.undo = Some("heal");
+        Ok(())
+    }
+
+    /// Stops everything on it where it is. Connections to it stay open, and nobody answers.
+    pub(crate) async fn pause(&mut self) -> Result<()> {
+        self.hook("pause").await?;
+        self.undo = Some("unpause");
         Ok(())
     }
 

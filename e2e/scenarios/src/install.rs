@@ -1,4 +1,6 @@
-//! The chart, installed once for all scenarios, as a user does it.
+//! The charts, installed once for all scenarios, as a user does it.
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tokio::process::Command;
@@ -10,12 +12,19 @@ use crate::settings::Settings;
 pub(crate) const NAMESPACE: &str = "greenroom-system";
 /// The release.
 pub(crate) const RELEASE: &str = "greenroom";
+/// The release of the definitions, for those who install them apart.
+pub(crate) const CRDS: &str = "greenroom-crds";
 
-/// `helm install`, or `helm upgrade` where it is installed, and waits until everything is ready.
+/// Installs the chart under test, or upgrades to it.
 pub(crate) async fn release(settings: &Settings) -> Result<()> {
+    upgrade(settings, &chart(settings, RELEASE), &[]).await
+}
+
+/// `helm upgrade --install` to this chart with these settings and no others, until everything is ready.
+pub(crate) async fn upgrade(settings: &Settings, chart: &Path, more: &[&str]) -> Result<()> {
     let mut helm = helm(&["upgrade", "--install", "--create-namespace", "--wait", "--timeout", "180s"]);
-    helm.args(["--namespace", NAMESPACE, RELEASE]).arg(chart(settings));
-    kubectl::run(helm.args(image_values(settings)), None).await.map(drop)
+    helm.args(["--namespace", NAMESPACE, RELEASE]).arg(chart).args(image_values(settings)).args(more);
+    kubectl::run(&mut helm, None).await.map(drop)
 }
 
 /// `helm` with these arguments.
@@ -25,21 +34,15 @@ pub(crate) fn helm(arguments: &[&str]) -> Command {
     helm
 }
 
-/// The chart.
-pub(crate) fn chart(settings: &Settings) -> std::path::PathBuf {
-    settings.sources.join("charts/greenroom")
+/// A chart of the sources.
+pub(crate) fn chart(settings: &Settings, name: &str) -> PathBuf {
+    settings.sources.join("charts").join(name)
 }
 
-/// The values that name the image under test, which every host has and no registry does.
+/// The values that name the image under test, which every host has and no registry does. Its tag is the chart's.
 pub(crate) fn image_values(settings: &Settings) -> Vec<String> {
-    let (name, tag) = settings.image.rsplit_once(':').unwrap_or((&settings.image, "latest"));
-    let (registry, repository) = name.split_once('/').unwrap_or(("docker.io", name));
-    [
-        ("image.registry", registry),
-        ("image.repository", repository),
-        ("image.tag", tag),
-        ("image.pullPolicy", "Never"),
-    ]
-    .map(|(value, setting)| format!("--set-string={value}={setting}"))
-    .to_vec()
+    let (registry, repository) = settings.image.split_once('/').unwrap_or(("docker.io", &settings.image));
+    [("image.registry", registry), ("image.repository", repository), ("image.pullPolicy", "Never")]
+        .map(|(value, setting)| format!("--set-string={value}={setting}"))
+        .to_vec()
 }

@@ -36,6 +36,18 @@ impl Scope {
         Ok(scope)
     }
 
+    /// What is done in a second namespace, which is closed after it.
+    pub(crate) async fn beside<T>(
+        &self,
+        name: &str,
+        work: impl AsyncFnOnce(&Scope) -> Result<T>,
+    ) -> Result<T> {
+        let other = Self::open(self.settings.clone(), name).await?;
+        let outcome = work(&other).await;
+        other.close(outcome.is_err()).await;
+        outcome
+    }
+
     /// Removes the namespace; a failed one is shown first, and kept if that was asked for.
     pub(crate) async fn close(&self, failed: bool) {
         if failed {

@@ -7,9 +7,15 @@ use crate::scenarios::Scenario;
 /// Where the scenarios run; each has an environment variable, which `cargo xtask e2e` sets.
 #[derive(clap::Args)]
 pub(crate) struct Settings {
-    /// The image of operator, placement API and stock node.
+    /// The image of operator, placement API and stock node, without a tag: that is the chart's version.
     #[arg(long, env = "GREENROOM_E2E_IMAGE")]
     pub(crate) image: String,
+    /// The version under test: that of the charts.
+    #[arg(long, env = "GREENROOM_E2E_VERSION")]
+    pub(crate) version: String,
+    /// A version before it, if the cluster has its image, too.
+    #[arg(long, env = "GREENROOM_E2E_PREVIOUS")]
+    pub(crate) previous: Option<String>,
     /// The image of the word count's nodes.
     #[arg(long, env = "GREENROOM_E2E_WORDCOUNT_IMAGE")]
     pub(crate) wordcount_image: String,
@@ -22,7 +28,7 @@ pub(crate) struct Settings {
     /// The folder with the charts and examples.
     #[arg(long, env = "GREENROOM_E2E_SOURCES")]
     pub(crate) sources: PathBuf,
-    /// A program that takes `node kill|start|partition|heal NAME` and `exec NAME -- COMMAND…`.
+    /// A program that takes `node kill|start|partition|heal|pause|unpause NAME` and `exec NAME -- COMMAND…`.
     #[arg(long, env = "GREENROOM_E2E_HOOKS")]
     pub(crate) hooks: Option<PathBuf>,
     /// The audit log of the API server, one event a line.
@@ -50,6 +56,9 @@ impl Settings {
     pub(crate) fn cannot_run(&self, scenario: &Scenario) -> Option<&'static str> {
         if scenario.needs_hooks && self.hooks.is_none() {
             return Some("nobody here can stop a host");
+        }
+        if scenario.needs_previous && self.previous.is_none() {
+            return Some("there is no image of a previous version");
         }
         if scenario.needs_network_policies && !self.network_policies {
             return Some("NetworkPolicies are not enforced here");

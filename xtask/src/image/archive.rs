@@ -20,27 +20,33 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// The time of everything.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// The archive of `image` with one layer of `files`, under the name `reference`, such as `greenroom.dev/greenroom:0.1.0`.
-pub(super) fn pack(image: &Image, files: &Files, reference: &str, version: &str) -> Result<Vec<u8>> {
+/// The archive of `image` with one layer of `files`, under `name`, such as `greenroom.dev/greenroom`, and each of `tags`.
+///
+/// Under each tag it is an image of its own, of the version that the tag says; the layer is there once.
+pub(super) fn pack(image: &Image, files: &Files, name: &str, tags: &[String]) -> Result<Vec<u8>> {
     let tar = layer(files)?;
     // Most of the gain at a fraction of the time.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&tar)?;
     let mut blobs = Blobs::default();
-    let layer = blobs.add(LAYER, gzip.finish()?);
-    let config = blobs.add(CONFIG, serde_json::to_vec(&config(image, &digest(&tar), version))?);
-    let docker = json!([{
-        "Config": path(&config), "Layers": [path(&layer)], "RepoTags": [reference],
-    }]);
-    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
-    let mut manifest = blobs.add(MANIFEST, serde_json::to_vec(&manifest)?);
-    manifest["platform"] = json!({ "architecture": architecture(), "os": "linux" });
-    // containerd takes the first for the name; tools that follow the specification to the letter take the second.
-    manifest["annotations"] = json!({
-        "io.containerd.image.name": reference,
-        "org.opencontainers.image.ref.name": version,
-    });
-    let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [manifest] });
+    let (layer, diff_id) = (blobs.add(LAYER, gzip.finish()?), digest(&tar));
+    let (mut manifests, mut docker) = (Vec::new(), Vec::new());
+    for tag in tags {
+        let reference = format!("{name}:{tag}");
+        let config = blobs.add(CONFIG, serde_json::to_vec(&config(image, &diff_id, tag))?);
+        docker.push(json!({ "Config": path(&config), "Layers": [path(&layer)], "RepoTags": [&reference] }));
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [&layer] });
+        let mut manifest = blobs.add(MANIFEST, serde_json::to_vec(&manifest)?);
+        manifest["platform"] = json!({ "architecture": architecture(), "os": "linux" });
+        // containerd takes the first for the name; tools that follow the specification to the letter take the second.
+        manifest["annotations"] = json!({
+            "io.containerd.image.name": reference,
+            "org.opencontainers.image.ref.name": tag,
+        });
+        manifests.push(manifest);
+    }
+    let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests });
 
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
@@ -146,7 +152,8 @@ mod tests {
             ("tmp".to_owned(), Entry::Folder { mode: 0o1777 }),
             ("tmp/x".to_owned(), Entry::File { mode: 0o755, content: b"x".to_vec() }),
         ]);
-        pack(chosen(&[]).unwrap()[0], &files, "example.org/greenroom:1", "1").unwrap()
+        let tags = ["1", "2"].map(str::to_owned);
+        pack(chosen(&[]).unwrap()[0], &files, "example.org/greenroom", &tags).unwrap()
     }
 
     /// The files of an archive: path, mode and content.
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_descriptor_leads_to_its_blob_and_the_layer_holds_the_files() {
+    fn every_tag_leads_to_its_own_image_and_all_to_the_same_layer() {
         let archive = unpacked(&packed());
         let read = |path: &str| serde_json::from_slice::<Value>(&archive[path].1).unwrap();
         let blob = |descriptor: &Value| {
@@ -176,22 +183,26 @@ mod tests {
             assert_eq!(blob.len(), descriptor["size"]);
             blob
         };
-        let descriptor = &read("index.json")["manifests"][0];
-        assert_eq!(descriptor["annotations"]["io.containerd.image.name"], "example.org/greenroom:1");
-        let manifest: Value = serde_json::from_slice(&blob(descriptor)).unwrap();
-        let config: Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
-        assert_eq!(config["config"]["Entrypoint"], json!(["/usr/local/bin/greenroom"]));
+        for (number, tag) in ["1", "2"].into_iter().enumerate() {
+            let (descriptor, reference) =
+                (&read("index.json")["manifests"][number], format!("example.org/greenroom:{tag}"));
+            assert_eq!(descriptor["annotations"]["io.containerd.image.name"], reference);
+            let manifest: Value = serde_json::from_slice(&blob(descriptor)).unwrap();
+            let config: Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
+            assert_eq!(config["config"]["Entrypoint"], json!(["/usr/local/bin/greenroom"]));
+            assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], tag);
 
-        let mut layer = Vec::new();
-        let compressed = blob(&manifest["layers"][0]);
-        flate2::read::GzDecoder::new(compressed.as_slice()).read_to_end(&mut layer).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
-        let layer = unpacked(&layer);
-        assert_eq!(layer["tmp/"].0, 0o1777);
-        assert_eq!(layer["tmp/x"], (0o755, b"x".to_vec()));
+            let mut layer = Vec::new();
+            let compressed = blob(&manifest["layers"][0]);
+            flate2::read::GzDecoder::new(compressed.as_slice()).read_to_end(&mut layer).unwrap();
+            assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
+            let layer = unpacked(&layer);
+            assert_eq!(layer["tmp/"].0, 0o1777);
+            assert_eq!(layer["tmp/x"], (0o755, b"x".to_vec()));
 
-        let docker = &read("manifest.json")[0];
-        assert_eq!(docker["RepoTags"], json!(["example.org/greenroom:1"]));
-        assert_eq!(docker["Layers"], json!([path(&manifest["layers"][0])]));
+            let docker = &read("manifest.json")[number];
+            assert_eq!(docker["RepoTags"], json!([reference]));
+            assert_eq!(docker["Layers"], json!([path(&manifest["layers"][0])]));
+        }
     }
 }

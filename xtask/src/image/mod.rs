@@ -33,9 +33,9 @@ pub(crate) struct Args {
     /// What the images' names begin with.
     #[arg(long, value_name = "NAME", default_value = "greenroom.dev")]
     registry: String,
-    /// Their tag.
-    #[arg(long, value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
-    tag: String,
+    /// Their tag; given more than once, each image has all of them.
+    #[arg(long = "tag", value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
+    tags: Vec<String>,
     /// Load them into the cluster of `cargo xtask cluster up`.
     #[arg(long)]
     load: bool,
@@ -46,13 +46,13 @@ pub(crate) struct Args {
 
 impl Args {
     /// All images as the end-to-end scenarios want them, in `output`.
-    pub(crate) fn for_scenarios(registry: &str, output: &Path) -> Self {
+    pub(crate) fn for_scenarios(registry: &str, tags: &[&str], output: &Path) -> Self {
         Self {
             images: Vec::new(),
             output: Some(output.to_owned()),
             profile: Profile::E2e,
             registry: registry.into(),
-            tag: env!("CARGO_PKG_VERSION").into(),
+            tags: tags.iter().map(|&tag| tag.into()).collect(),
             load: false,
             tree: None,
         }
@@ -91,10 +91,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             contents::write(&files, tree)?;
             continue;
         }
-        let reference = format!("{}/{}:{}", args.registry, image.name, args.tag);
+        let name = format!("{}/{}", args.registry, image.name);
         let file = output.join(format!("{}.tar", image.name));
-        write_archive(&file, &archive::pack(image, &files, &reference, &args.tag)?)?;
-        println!("{reference}  {}", file.display());
+        write_archive(&file, &archive::pack(image, &files, &name, &args.tags)?)?;
+        args.tags.iter().for_each(|tag| println!("{name}:{tag}  {}", file.display()));
         if args.load {
             let mut load = workspace::cargo();
             load.args(["run", "--quiet", "--package", "greenroom-e2e-cluster", "--", "load-image"])

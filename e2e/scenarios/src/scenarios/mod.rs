@@ -1,13 +1,16 @@
 //! The scenarios, one subject per file.
 
 mod chart;
+mod namespace;
 mod network;
 mod operator;
 mod outages;
 mod placements;
 mod rights;
 mod roll;
+mod silent_hosts;
 mod tour;
+mod upgrade;
 mod wordcount;
 
 use std::time::Duration;
@@ -33,6 +36,8 @@ pub(crate) struct Scenario {
     pub(crate) alone: bool,
     /// It stops hosts or reaches into them.
     pub(crate) needs_hooks: bool,
+    /// It needs the image of a version before this one.
+    pub(crate) needs_previous: bool,
     /// It needs NetworkPolicies to be enforced.
     pub(crate) needs_network_policies: bool,
     /// It reads the API server's audit log.
@@ -48,6 +53,7 @@ const PLAIN: Scenario = Scenario {
     core: false,
     alone: false,
     needs_hooks: false,
+    needs_previous: false,
     needs_network_policies: false,
     needs_audit_log: false,
 };
@@ -85,6 +91,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     scenario!(placements::with_kubectl, "every use of kubectl on placements"),
     scenario!(placements::forbidden, "a user without the right gets 403"),
+    scenario!(namespace::deleted, "the namespace of a cluster can be deleted, and nothing of it remains"),
     scenario!(network::policies, "what is allowed works, what is not is refused", needs_network_policies),
     scenario!(chart::switches, "every documented switch of the chart installs under restricted pod security"),
     scenario!(
@@ -120,6 +127,23 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "without the placement API other namespaces can be deleted",
         alone
     ),
-    scenario!(chart::upgrade, "an upgrade of the chart restarts no actor pod", alone),
+    scenario!(
+        silent_hosts::paused,
+        "placements are shown while a host stands still, without those on it, and in time",
+        alone,
+        needs_hooks
+    ),
+    scenario!(
+        silent_hosts::killed,
+        "placements are shown while a host has no power, without those on it, and in time",
+        alone,
+        needs_hooks
+    ),
+    scenario!(
+        upgrade::from_the_previous_version,
+        "an upgrade and a rollback fail no call and restart no actor pod, unless asked",
+        alone,
+        needs_previous
+    ),
     scenario!(rights::none_unused, "no right is granted that nobody used", alone, needs_audit_log),
 ];

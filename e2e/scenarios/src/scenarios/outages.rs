@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::calls::Load;
 use crate::cluster::{Cluster, counters};
 use crate::hooks::Host;
-use crate::install::{NAMESPACE, RELEASE};
+use crate::install::{self, NAMESPACE, RELEASE};
 use crate::kubectl::{self, eventually, kubectl};
 use crate::scope::Scope;
 
@@ -22,12 +22,7 @@ pub(super) async fn host_partitioned(scope: Scope) -> Result<()> {
     }
     let mut host = Host::of_pod(&scope, &cluster.pod_name(2)).await?;
     host.partition().await?;
-    eventually(Duration::from_secs(90), "the cluster is seen not to be Ready", || async {
-        let found = cluster.get().await?;
-        ensure!(found["status"]["readyReplicas"] != 3, "{}", found["status"]);
-        Ok(())
-    })
-    .await?;
+    cluster.incomplete().await?;
     host.restore().await?;
     cluster.ready().await?;
     for page in 0..30 {
@@ -128,19 +123,14 @@ pub(super) async fn placement_api_away(scope: Scope) -> Result<()> {
         // Clusters do not need it.
         let cluster = Cluster::apply(&scope, "blind", &counters("blind", 1)).await?;
         ensure!(cluster.call("Counter/x", "add", r#"{"by":1}"#).await? == "1");
-        let mut helm =
-            crate::install::helm(&["upgrade", RELEASE, "--namespace", NAMESPACE, "--reuse-values"]);
-        helm.arg(crate::install::chart(&scope.settings)).arg("--set=placementApi.enabled=false");
-        kubectl::run(&mut helm, None).await?;
+        let chart = install::chart(&scope.settings, RELEASE);
+        install::upgrade(&scope.settings, &chart, &["--set=placementApi.enabled=false"]).await?;
         let other = format!("{}-other", scope.namespace);
         kubectl::run(&mut kubectl(&["create", "namespace", &other]), None).await?;
         kubectl::run(&mut kubectl(&["delete", "namespace", &other, "--timeout=60s"]), None).await.map(drop)
     }
     .await;
-    let mut helm =
-        crate::install::helm(&["upgrade", RELEASE, "--namespace", NAMESPACE, "--reuse-values", "--wait"]);
-    helm.arg(crate::install::chart(&scope.settings)).arg("--set=placementApi.enabled=true");
-    kubectl::run(&mut helm, None).await?;
+    install::release(&scope.settings).await?;
     scale(PLACEMENT_API, 2).await?;
     outcome?;
     eventually(Duration::from_secs(60), "placements are shown again", || {

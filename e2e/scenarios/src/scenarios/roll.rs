@@ -5,12 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::calls::Load;
-use crate::cluster::{Cluster, condition, counters};
+use crate::cluster::{Cluster, ROLLED_WITHIN, condition, counters};
 use crate::kubectl::eventually;
 use crate::scope::Scope;
-
-/// How long three pods may take, one after the other.
-const ROLLED_WITHIN: Duration = Duration::from_secs(180);
 
 pub(super) async fn changed_template(scope: Scope) -> Result<()> {
     let cluster = Cluster::apply(&scope, "roll", &counters("roll", 3)).await?;
@@ -19,33 +16,15 @@ pub(super) async fn changed_template(scope: Scope) -> Result<()> {
     load.goes_on(50, Duration::from_secs(30)).await?;
 
     change_environment(&scope, "roll", "one").await?;
-    let watched = watch_roll(&cluster, &before).await?;
+    let away = cluster.rolled(&before).await?;
     load.goes_on(50, Duration::from_secs(30)).await?;
     let answered = load.finish().await?;
     ensure!(answered > 100, "only {answered} calls were answered");
-    ensure!(watched <= 1, "{watched} pods were away at once");
+    ensure!(away <= 1, "{away} pods were away at once");
 
     let events = scope.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
     ensure!(events.contains("TemplateChanged"), "no event tells of the roll: {events}");
     Ok(())
-}
-
-/// Waits until no pod is the one it was, and tells how many pods were not ready at once at most.
-async fn watch_roll(cluster: &Cluster, before: &[String]) -> Result<usize> {
-    let most = std::cell::Cell::new(0);
-    eventually(ROLLED_WITHIN, "all pods are new and the cluster is Ready", || async {
-        let pods = cluster.scope.json(&["get", "pods"]).await?;
-        let pods = pods["items"].as_array().cloned().unwrap_or_default();
-        let ready = pods.iter().filter(|pod| condition(pod, "Ready")["status"] == "True").count();
-        most.set(most.get().max(before.len().saturating_sub(ready)));
-        let old =
-            pods.iter().filter(|pod| before.iter().any(|uid| pod["metadata"]["uid"] == uid.as_str())).count();
-        ensure!(old == 0, "{old} pods are still the old ones");
-        Ok(())
-    })
-    .await?;
-    cluster.ready().await?;
-    Ok(most.get())
 }
 
 pub(super) async fn broken_image(scope: Scope) -> Result<()> {

@@ -14,16 +14,16 @@ use crate::scope::Scope;
 
 const NAME: &str = "wordcount";
 const TEXT: &str = "LICENSE";
-const ROUNDS: usize = 3;
+const ROUNDS: u16 = 3;
 
 pub(super) async fn pod_killed(scope: Scope) -> Result<()> {
     let cluster = cluster(&scope).await?;
     for round in 0..ROUNDS {
-        let victim = cluster.pod_name(round as u16);
+        let victim = cluster.pod_name(round);
         let host = Host::of_pod(&scope, &victim).await?;
-        let before = restarts(&scope, &victim).await?;
+        let before = cluster.restarts(round).await?;
         count_while(&cluster, &format!("round-{round}"), host.signal(&scope, &victim, "SIGKILL")).await?;
-        ensure!(restarts(&scope, &victim).await? > before, "{victim} was not killed");
+        ensure!(cluster.restarts(round).await? > before, "{victim} was not killed");
         cluster.ready().await?;
     }
     Ok(())
@@ -32,7 +32,7 @@ pub(super) async fn pod_killed(scope: Scope) -> Result<()> {
 pub(super) async fn pod_deleted(scope: Scope) -> Result<()> {
     let cluster = cluster(&scope).await?;
     for round in 0..ROUNDS {
-        let victim = cluster.pod_name(round as u16);
+        let (victim, number) = (cluster.pod_name(round), usize::from(round));
         let before = cluster.pod_uids(3).await?;
         let deleting = async {
             scope.kubectl(&["delete", "pod", &victim, "--wait=false"]).await?;
@@ -40,7 +40,7 @@ pub(super) async fn pod_deleted(scope: Scope) -> Result<()> {
         };
         count_while(&cluster, &format!("round-{round}"), deleting).await?;
         cluster.ready().await?;
-        ensure!(cluster.pod_uids(3).await?[round] != before[round], "{victim} is still the same pod");
+        ensure!(cluster.pod_uids(3).await?[number] != before[number], "{victim} is still the same pod");
     }
     Ok(())
 }
@@ -63,12 +63,6 @@ async fn cluster(scope: &Scope) -> Result<Cluster> {
         "apiVersion: greenroom.dev/v1alpha1\nkind: ActorCluster\nmetadata: {{name: {NAME}}}\nspec: {{replicas: 3, shards: 256, image: \"{image}\", storage: {{size: 64Mi}}}}\n"
     );
     Cluster::apply(scope, NAME, &yaml).await
-}
-
-/// How often a pod's container was started again.
-async fn restarts(scope: &Scope, pod: &str) -> Result<i64> {
-    let pod = scope.json(&["get", "pod", pod]).await?;
-    pod["status"]["containerStatuses"][0]["restartCount"].as_i64().context("a pod without a container")
 }
 
 /// Counts the words of a text, with something happening in the middle, and compares with a count made here.
