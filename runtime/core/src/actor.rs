@@ -124,6 +124,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     const ARGUMENTS: &'static [&'static str];
     /// Whether [`run`](Self::run) looks at its context. Making one for a method that does not costs as much as its turn.
     const TAKES_CX: bool = true;
+    /// Its place among the methods of its block.
+    const INDEX: usize = 0;
 
     /// Runs the body.
     fn run<'a>(

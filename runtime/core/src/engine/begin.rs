@@ -55,6 +55,9 @@ impl Core {
             return Begun::NotNow(arguments);
         }
         let measure = inline::sample(pace);
+        if measure.is_some() {
+            self.sampled(target);
+        }
         let made = caller.map(|_| context());
         if let Some(context) = &made {
             let path = context.chain.cycle(target, M::Access::EXCLUSIVE);

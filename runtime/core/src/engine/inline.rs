@@ -25,19 +25,23 @@ use crate::env::SharedEnv;
 const MAX_DEPTH: u32 = 16;
 /// A turn that runs longer than this without suspending is long.
 const LONG: Duration = Duration::from_micros(20);
-/// One turn in so many is measured.
-const SAMPLE: u32 = 16;
+/// One turn in so many is measured, at distances that vary: calls that come in turn would otherwise always be the same.
+pub(super) const SAMPLE: u32 = 16;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// How many turns this thread has begun.
+    /// How many turns this thread has begun since a moment before the last sample.
     static BEGUN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The pace, if the turn that now begins is one of those that are measured.
 pub(crate) fn sample(pace: &Arc<Pace>) -> Option<Arc<Pace>> {
-    BEGUN.set(BEGUN.get().wrapping_add(1));
-    BEGUN.get().is_multiple_of(SAMPLE).then(|| pace.clone())
+    BEGUN.set(BEGUN.get() + 1);
+    // From 0 to SAMPLE - 1 the next sample is SAMPLE turns away, half of SAMPLE less or more.
+    (BEGUN.get() >= SAMPLE + SAMPLE / 2).then(|| {
+        BEGUN.set(fastrand::u32(..=SAMPLE));
+        pace.clone()
+    })
 }
 
 /// Why there is no result.
@@ -104,13 +108,24 @@ pub(crate) fn may_run_here(pace: &Pace) -> bool {
 
 /// Runs a turn to its end or to its deadline, in place while it can. Dropping the returned future drops the turn at its
 /// next suspension.
-pub(crate) async fn run<T: Send + 'static>(
+pub(crate) fn run<T: Send + 'static>(
     env: &SharedEnv,
     pace: &Arc<Pace>,
     deadline: Instant,
     turn: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = Result<T, Interrupted>> + Send {
+    run_measured(env, pace, sample(pace), deadline, turn)
+}
+
+/// The same for a turn that is measured if [`sample`] has said so.
+pub(crate) async fn run_measured<T: Send + 'static>(
+    env: &SharedEnv,
+    pace: &Arc<Pace>,
+    measure: Option<Arc<Pace>>,
+    deadline: Instant,
+    turn: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Interrupted> {
-    let mut turn = Turn::new(sample(pace), turn);
+    let mut turn = Turn::new(measure, turn);
     if may_run_here(pace) {
         let first = poll_fn(|task| Poll::Ready(turn.poll_here(task)));
         if let Poll::Ready(result) = first.await {

@@ -49,6 +49,10 @@ pub struct MethodInfo {
     pub exclusive: bool,
     /// The names of its arguments.
     pub arguments: &'static [&'static str],
+    /// How many calls it has answered.
+    pub calls: u64,
+    /// How many of those failed.
+    pub failed: u64,
 }
 
 /// The engine's totals.

@@ -14,6 +14,7 @@
 //! - `outbox`: sends reliable messages until they are applied.
 //! - `reminders`: calls that are due at times which are kept; `errand`: what such a call does in its turn's commit.
 //! - `types`: the table of actor types and their methods by name.
+//! - `hot`: which actors answer the most calls.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
@@ -25,6 +26,7 @@ mod delivery;
 mod drain;
 mod errand;
 mod followers;
+mod hot;
 mod inline;
 mod items;
 mod lifecycle;
@@ -56,6 +58,7 @@ pub use activation::Loaded;
 pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
+pub use hot::HotActor;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use memory::MemoryLimits;
@@ -125,6 +128,7 @@ pub struct Core {
     snapshots: Snapshots,
     lifecycle: lifecycle::Lifecycle,
     memory: memory::Memory,
+    hot: hot::HotActors,
     supervision: supervision::Supervision,
     /// `None` if no type is stateless.
     pools: Option<stateless::Pools>,
@@ -228,6 +232,7 @@ impl EngineBuilder {
             snapshots: Snapshots::default(),
             lifecycle: lifecycle::Lifecycle::default(),
             memory: memory::Memory::default(),
+            hot: hot::HotActors::default(),
             supervision: supervision::Supervision::default(),
             pools: stateless.then(|| stateless::Pools::new(seed)),
             long_way: !self.incoming.is_empty() || !self.outgoing.is_empty() || trace::is_on(),

@@ -128,7 +128,7 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
         passed.ended(&outcome);
     }
     if let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) {
-        table.counters().answered(&outcome);
+        table.counters().answered(M::INDEX, &outcome);
     }
     let Err(error) = outcome else { return };
     let error = error.map_app(|error| match Payload::encode(ContentType::Json, "the error", &error) {

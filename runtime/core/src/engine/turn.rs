@@ -132,6 +132,10 @@ async fn run<M: Method>(
     }
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
+    let measure = inline::sample(table.pace());
+    if measure.is_some() {
+        engine.sampled(&target);
+    }
     let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
     let (deadline, progress) = (context.deadline, Progress::of::<M>());
     let span = span::<M>(&target);
@@ -148,7 +152,7 @@ async fn run<M: Method>(
         }
         .instrument(span)
     };
-    let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
+    let outcome = match inline::run_measured(&engine.env, table.pace(), measure, deadline, turn).await {
         Ok(outcome) => outcome,
         Err(interrupted) => engine.answered::<M, _>(Err(progress.interrupted(interrupted))),
     };
@@ -225,7 +229,7 @@ pub(super) async fn turn<M: Method>(
         Ok(()) => answer,
         Err(Closed) => Err(CallError::Unavailable(MOVED_AWAY.into())),
     };
-    activation.table().counters().answered(&answer);
+    activation.table().counters().answered(M::INDEX, &answer);
     answer
 }
 
@@ -497,7 +501,7 @@ impl Core {
         answer: Result<T, CallError<M::Error>>,
     ) -> Result<T, CallError<M::Error>> {
         if let Some(table) = self.typed.get(&TypeId::of::<M::Actor>()) {
-            table.counters().answered(&answer);
+            table.counters().answered(M::INDEX, &answer);
         }
         answer
     }

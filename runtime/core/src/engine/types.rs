@@ -26,6 +26,7 @@ use crate::stripes::Striped;
 /// A method of the actor type `A` in the table of its type.
 pub struct MethodEntry<A> {
     name: &'static str,
+    index: usize,
     exclusive: bool,
     arguments: &'static [&'static str],
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
@@ -40,6 +41,7 @@ impl<A: Actor> MethodEntry<A> {
     pub fn of<M: Method<Actor = A>>() -> Self {
         Self {
             name: M::NAME,
+            index: M::INDEX,
             exclusive: M::Access::EXCLUSIVE,
             arguments: M::ARGUMENTS,
             invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
@@ -122,8 +124,9 @@ pub(crate) struct TypeTable<A> {
 
 impl<A: ActorMethods> TypeTable<A> {
     pub(crate) fn new() -> Self {
-        let methods = A::methods().into_iter().map(|method| (method.name, method)).collect();
-        Self { methods, counters: TypeCounters::default(), pace: Arc::default() }
+        let methods: BTreeMap<_, _> = A::methods().into_iter().map(|method| (method.name, method)).collect();
+        let places = methods.values().map(|method| method.index + 1).max().unwrap_or(0);
+        Self { methods, counters: TypeCounters::new(places), pace: Arc::default() }
     }
 
     fn unknown_method(&self, name: &str) -> CallError<crate::codec::Payload> {
@@ -167,14 +170,16 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
     }
 
     fn info(&self) -> TypeInfo {
-        let method =
-            |m: &MethodEntry<A>| MethodInfo { name: m.name, exclusive: m.exclusive, arguments: m.arguments };
+        let method = |m: &MethodEntry<A>| {
+            let (calls, failed) = self.counters.of_method(m.index);
+            MethodInfo { name: m.name, exclusive: m.exclusive, arguments: m.arguments, calls, failed }
+        };
         TypeInfo {
             name: A::TYPE,
             durability: A::OPTIONS.durability,
             methods: self.methods.values().map(method).collect(),
             activations: self.counters.activations.load(Ordering::Relaxed),
-            calls: self.counters.calls.sum(),
+            calls: self.counters.calls(),
             failed: self.counters.failed(),
         }
     }
@@ -227,11 +232,17 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
 }
 
 /// What is counted about a type: the node's telemetry reads it when it is scraped.
-#[derive(Default)]
 pub(crate) struct TypeCounters {
     activations: AtomicU64,
-    calls: Striped<AtomicU64>,
+    /// By the places of the methods.
+    methods: Box<[MethodCounters]>,
     failed: [AtomicU64; KINDS],
+}
+
+#[derive(Default)]
+struct MethodCounters {
+    calls: Striped<AtomicU64>,
+    failed: AtomicU64,
 }
 
 const KINDS: usize = CallError::<()>::KINDS.len();
@@ -245,9 +256,29 @@ impl TypeCounters {
         self.activations.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn answered<T, E>(&self, result: &Result<T, CallError<E>>) {
-        self.calls.count();
+    fn new(methods: usize) -> Self {
+        Self {
+            activations: AtomicU64::new(0),
+            methods: (0..methods).map(|_| MethodCounters::default()).collect(),
+            failed: Default::default(),
+        }
+    }
+
+    fn calls(&self) -> u64 {
+        self.methods.iter().map(|method| method.calls.sum()).sum()
+    }
+
+    /// Calls and failed calls of a method.
+    fn of_method(&self, index: usize) -> (u64, u64) {
+        let method = &self.methods[index];
+        (method.calls.sum(), method.failed.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn answered<T, E>(&self, index: usize, result: &Result<T, CallError<E>>) {
+        let Some(method) = self.methods.get(index) else { return };
+        method.calls.count();
         if let Err(error) = result {
+            method.failed.fetch_add(1, Ordering::Relaxed);
             let kind = CallError::<()>::KINDS.iter().position(|(kind, _)| *kind == error.kind());
             if let Some(kind) = kind {
                 self.failed[kind].fetch_add(1, Ordering::Relaxed);

@@ -14,8 +14,12 @@ use super::{Actor, Method};
 pub(super) fn expand(actor: &Actor, methods: &[Method], hooks: &[Hook]) -> TokenStream {
     let private = &actor.root.private();
     let hooks: Vec<_> =
-        hooks.iter().map(|hook| (hook, Expansion::new(actor, private, &hook.method))).collect();
-    let methods: Vec<_> = methods.iter().map(|method| Expansion::new(actor, private, method)).collect();
+        hooks.iter().map(|hook| (hook, Expansion::new(actor, private, &hook.method, 0))).collect();
+    let methods: Vec<_> = methods
+        .iter()
+        .enumerate()
+        .map(|(index, method)| Expansion::new(actor, private, method, index))
+        .collect();
     let with_hooks = || methods.iter().chain(hooks.iter().map(|(_, expansion)| expansion));
     let types = with_hooks().map(Expansion::types);
     let impls = with_hooks().map(Expansion::method_impl);
@@ -60,6 +64,8 @@ struct Expansion<'a> {
     actor: &'a Path,
     private: &'a TokenStream,
     method: &'a Method,
+    /// Its place in the block.
+    index: usize,
     /// The name of the type that implements `Method`.
     method_type: Ident,
     /// The name of the struct of its arguments.
@@ -67,11 +73,12 @@ struct Expansion<'a> {
 }
 
 impl<'a> Expansion<'a> {
-    fn new(actor: &'a Actor, private: &'a TokenStream, method: &'a Method) -> Self {
+    fn new(actor: &'a Actor, private: &'a TokenStream, method: &'a Method, index: usize) -> Self {
         Self {
             actor: &actor.path,
             private,
             method,
+            index,
             method_type: format_ident!("__method_{}", method.ident),
             arguments_type: format_ident!("__arguments_{}", method.ident),
         }
@@ -81,7 +88,7 @@ impl<'a> Expansion<'a> {
     /// visible than what they are made of (a `pub` method of a private struct would otherwise be an error), and an
     /// argument without serde's traits is reported where it stands, not from within serde's derives.
     fn types(&self) -> TokenStream {
-        let Self { actor, private, method, method_type, arguments_type } = self;
+        let Self { actor, private, method, method_type, arguments_type, .. } = self;
         let Method { vis, cfgs, arguments, .. } = method;
         let serde = quote!(#private::serde);
         let serde_path = serde.to_string().replace(' ', "");
@@ -105,14 +112,14 @@ impl<'a> Expansion<'a> {
     }
 
     fn method_impl(&self) -> TokenStream {
-        let Self { actor, private, method, method_type, arguments_type } = self;
+        let Self { actor, private, method, method_type, arguments_type, .. } = self;
         let cfgs = &method.cfgs;
         let access = if method.exclusive { quote!(Exclusive) } else { quote!(Concurrent) };
         let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
         let arguments = quote_spanned!(self.span()=> #arguments_type<#(#types),*>);
         let (reply, error) = self.reply_and_error();
         let wire_name = &method.wire_name;
-        let takes_cx = method.takes_cx;
+        let (takes_cx, index) = (method.takes_cx, self.index);
         let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
         let run = self.run();
         quote! {
@@ -127,6 +134,7 @@ impl<'a> Expansion<'a> {
                 const NAME: &'static str = #wire_name;
                 const ARGUMENTS: &'static [&'static str] = &[#(#names),*];
                 const TAKES_CX: bool = #takes_cx;
+                const INDEX: usize = #index;
 
                 #[allow(unused_variables, deprecated)]
                 #run
@@ -190,7 +198,7 @@ impl<'a> Expansion<'a> {
     }
 
     fn reference_method(&self) -> TokenStream {
-        let Self { actor, private, method, method_type, arguments_type } = self;
+        let Self { actor, private, method, method_type, arguments_type, .. } = self;
         let Method { ident, vis, docs, cfgs, .. } = method;
         let default_doc = docs.is_empty().then(|| {
             let doc = format!("Calls the method `{}` of the actor.", method.wire_name);
