@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use greenroom_proto::v1::NodeStatus;
+use greenroom_proto::v1::{HotActor, NodeStatus};
 use ratatui::Frame;
 use ratatui::widgets::Paragraph;
 use serde::Serialize;
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Print one sample over a second
     #[arg(long)]
     once: bool,
+    /// Show the actors that answer the most calls instead of the nodes
+    #[arg(long)]
+    actors: bool,
     /// The form of one sample
     #[arg(short, long, value_enum)]
     output: Option<ListFormat>,
@@ -140,8 +143,44 @@ impl Sampler {
     }
 }
 
+/// How many actors are shown.
+const ACTORS: usize = 20;
+
+/// An actor that is busy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HotRow {
+    actor: String,
+    node: String,
+    calls_per_second: f64,
+}
+
+impl Row for HotRow {
+    const NONE: &'static str = "no actor has answered many calls in the last ten seconds";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::text("ACTOR", |row| row.actor.clone()),
+        Column::text("NODE", |row| row.node.clone()),
+        Column::number("CALLS/S", |row| rate(Some(row.calls_per_second))),
+    ];
+}
+
+/// The actors that answer the most calls.
+async fn hot_rows(cluster: &Cluster) -> Result<Vec<HotRow>> {
+    let hot = cluster.hot_actors(ACTORS).await?.into_iter();
+    let row = |(node, hot): (String, HotActor)| HotRow {
+        actor: format!("{}/{}", hot.r#type, hot.key),
+        node,
+        calls_per_second: hot.calls_per_second,
+    };
+    Ok(hot.map(row).collect())
+}
+
 pub(crate) async fn run(args: Args) -> Result {
     let mut cluster = Cluster::of(args.target.choose().await?).await?;
+    if args.actors {
+        let rows = hot_rows(&cluster).await?;
+        return output::print_list(&rows, args.output.unwrap_or(ListFormat::Table));
+    }
     let mut sampler = Sampler::default();
     // Asked in vain, the first question tells why; afterwards a silent node is only a line of the table.
     cluster.statuses().await?;

@@ -82,8 +82,8 @@ impl Gateway {
         };
         let wait = asked.min(grpc_deadline.unwrap_or(asked)).min(DEFAULT_DEADLINE_MAX);
         let deadline = self.calls.env().now() + wait;
-        let mut context_of_request =
-            RequestContext::of(request.request_context).map_err(|error| CallError::Invalid(error.to_string()))?;
+        let mut context_of_request = RequestContext::of(request.request_context)
+            .map_err(|error| CallError::Invalid(error.to_string()))?;
         context_of_request.set_traceparent(&request.traceparent);
         let context = CallContext { id, deadline, chain: Chain::default(), request: context_of_request };
         Ok(Call { target, method: request.method.into(), arguments, context, delivery: None })
@@ -95,7 +95,13 @@ impl v1::gateway_server::Gateway for Gateway {
     async fn call(&self, request: Request<v1::CallRequest>) -> Result<Response<v1::CallReply>, Status> {
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
         let grpc_deadline = grpc_timeout(&request);
-        let call = self.parse(request.into_inner(), grpc_deadline).map_err(|error| {
+        let traceparent =
+            request.metadata().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut request = request.into_inner();
+        if request.traceparent.is_empty() {
+            request.traceparent = traceparent.unwrap_or_default();
+        }
+        let call = self.parse(request, grpc_deadline).map_err(|error| {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
             status_of(error)
         })?;

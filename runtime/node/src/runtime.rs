@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use greenroom_core::actor::{Actor, ActorMethods};
 use greenroom_core::engine::deactivate_anywhere;
+use greenroom_core::filter::Filter;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::{ActorId, CallError};
 use greenroom_proto::v1;
@@ -93,6 +94,18 @@ impl RuntimeBuilder {
     /// Serves this actor type.
     pub fn actor<A: ActorMethods>(self) -> Self {
         let types: Types = Box::new(|engine| (self.types)(engine).register::<A>());
+        Self { types, ..self }
+    }
+
+    /// Runs this filter around every call and every message that actors of this node answer.
+    pub fn incoming(self, filter: impl Filter) -> Self {
+        let types: Types = Box::new(|engine| (self.types)(engine).incoming(filter));
+        Self { types, ..self }
+    }
+
+    /// Runs this filter around every call that actors of this node and this program make.
+    pub fn outgoing(self, filter: impl Filter) -> Self {
+        let types: Types = Box::new(|engine| (self.types)(engine).outgoing(filter));
         Self { types, ..self }
     }
 

@@ -1,11 +1,14 @@
-//! With an endpoint set, every turn arrives at an OTLP collector as a span with its actor and method.
+//! With an endpoint set, every turn arrives at an OTLP collector as a span with its actor and method, below the span of
+//! the turn that called it.
 //!
 //! A program of its own, since the subscriber of a process can be set once.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use greenroom::config::NodeConfig;
-use greenroom::{Counter, Runtime, init_telemetry};
+use greenroom::init_telemetry;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -14,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use support::{Cluster, Tally};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
@@ -34,11 +38,20 @@ impl TraceService for Collector {
     }
 }
 
+/// The text of a span's attribute.
+fn attribute(span: &Span, name: &str) -> String {
+    let found = span.attributes.iter().find(|attribute| attribute.key == name);
+    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_turn_arrives_at_the_collector_as_a_span() {
+async fn turns_arrive_at_the_collector_as_the_spans_of_one_trace_across_nodes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (collected, mut spans) = mpsc::unbounded_channel();
+    let (collected, mut arriving) = mpsc::unbounded_channel();
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
     let server =
         tonic::transport::Server::builder().add_service(TraceServiceServer::new(Collector(collected)));
@@ -46,21 +59,29 @@ async fn a_turn_arrives_at_the_collector_as_a_span() {
 
     let config = NodeConfig { otlp_endpoint: Some(endpoint), ..NodeConfig::local() };
     let telemetry = init_telemetry(&config).unwrap();
-    let runtime = Runtime::with_config(config).actor::<Counter>().start().await.unwrap();
-    runtime.actor::<Counter>("traced").add(1).await.unwrap();
+    let cluster = Cluster::start().await;
+    let targets: Vec<_> = (0..12).map(|i| format!("to-{i}")).collect();
+    for target in &targets {
+        let from = cluster.client().actor::<Tally>("from");
+        assert_eq!(from.pass_on(target.clone(), 1).await.unwrap(), 1);
+    }
     // Sends what is left; it blocks until the collector has answered.
     tokio::task::spawn_blocking(move || drop(telemetry)).await.unwrap();
+    cluster.stop().await;
 
-    let span = spans.recv().await.unwrap();
-    let attribute = |name: &str| {
-        let found = span.attributes.iter().find(|attribute| attribute.key == name)?;
-        match found.value.as_ref()?.value.as_ref()? {
-            Value::StringValue(text) => Some(text.clone()),
-            _ => None,
-        }
-    };
-    assert_eq!(span.name, "turn");
-    assert_eq!(attribute("actor").as_deref(), Some("Counter/traced"));
-    assert_eq!(attribute("method").as_deref(), Some("add"));
-    runtime.shutdown().await;
+    let mut spans = Vec::new();
+    while let Ok(span) = arriving.try_recv() {
+        assert_eq!(span.name, "turn");
+        spans.push(span);
+    }
+    for target in &targets {
+        let actor = format!("Tally/{target}");
+        let called = spans.iter().find(|span| attribute(span, "actor") == actor).unwrap();
+        assert_eq!(attribute(called, "method"), "add");
+        let caller = spans.iter().find(|span| span.span_id == called.parent_span_id).unwrap();
+        assert_eq!(attribute(caller, "actor"), "Tally/from");
+        assert_eq!(attribute(caller, "method"), "pass_on");
+        assert_eq!(caller.trace_id, called.trace_id);
+        assert!(caller.parent_span_id.is_empty());
+    }
 }

@@ -16,6 +16,8 @@ use tonic::Status;
 
 /// What changes nothing.
 const READING: &[&str] = &[
+    "/greenroom.v1.Admin/DeadLetters",
+    "/greenroom.v1.Admin/HotActors",
     "/greenroom.v1.Admin/Placements",
     "/greenroom.v1.Admin/Shards",
     "/greenroom.v1.Admin/Status",
@@ -107,6 +109,6 @@ mod tests {
         let admin = services.into_iter().find(|service| service.name() == "Admin").unwrap();
         let mut refused: Vec<_> = admin.method.iter().map(|method| method.name()).collect();
         refused.retain(|method| may("reader", &format!("/greenroom.v1.Admin/{method}")).is_err());
-        assert_eq!(refused, ["Drain"]);
+        assert_eq!(refused, ["Deactivate", "ResendDeadLetter", "DeleteDeadLetter", "Drain"]);
     }
 }

@@ -77,6 +77,15 @@ metrics! {
             observe(info.calls, &[("type", info.name)]);
         }
     };
+    "greenroom_method_calls_total" counter ["type", "method", "outcome"] "Calls answered by actors of this node, by method: ok, failed." => |node, observe| {
+        for info in node.engine.types() {
+            for method in info.methods {
+                let labels = |outcome| [("type", info.name), ("method", method.name), ("outcome", outcome)];
+                observe(method.calls.saturating_sub(method.failed), &labels("ok"));
+                observe(method.failed, &labels("failed"));
+            }
+        }
+    };
     "greenroom_calls_failed_total" counter ["type", "kind"] "Calls answered with an error, by kind." => |node, observe| {
         for info in node.engine.types() {
             for (kind, count) in info.failed {
@@ -114,6 +123,19 @@ metrics! {
     };
     "greenroom_commit_groups_total" counter [] "Syncs of the store: records of all shards share one." => |node, observe| {
         observe(node.commit_groups(), &[]);
+    };
+    "greenroom_dead_letters_total" counter ["kind"] "Messages that nobody took, by kind of error." => |node, observe| {
+        for (kind, count) in node.engine.dead_letters().counts() {
+            observe(count, &[("kind", kind)]);
+        }
+    };
+    "greenroom_dead_letters_dropped_total" counter [] "Durable dead letters that had to make room or were too old." => |node, observe| {
+        observe(node.engine.dead_letters().dropped(), &[]);
+    };
+    "greenroom_mesh_one_way_total" counter ["outcome"] "Messages on the mesh that nobody answers: received, lost (their link ended before they left)." => |node, observe| {
+        let stats = node.mesh_counts();
+        observe(stats.one_way_in, &[("outcome", "received")]);
+        observe(stats.one_way_lost, &[("outcome", "lost")]);
     };
     "greenroom_mesh_links" gauge [] "Open links to other nodes." => |node, observe| {
         observe(node.mesh_counts().links, &[]);

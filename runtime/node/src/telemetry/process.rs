@@ -1,10 +1,17 @@
 //! Log lines and traces of the process.
 
+use std::collections::HashMap;
+
+use greenroom_core::trace::{self, TraceLinks};
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use thiserror::Error;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::{EnvFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -49,10 +56,32 @@ pub fn init(config: &NodeConfig) -> Result<Telemetry, TelemetryError> {
             .with_tracer(provider.tracer("greenroom"))
             .with_filter(Targets::new().with_target(TURN_TARGET, tracing::Level::TRACE))
     });
+    if traces.is_some() {
+        trace::install(Box::new(W3c::default()));
+    }
     // An embedding program may have set its own subscriber already; then it decides what is written.
     let _ = tracing_subscriber::registry().with(log).with(spans).try_init();
     Ok(Telemetry { traces })
 }
+
+/// Spans as they are named between processes: W3C Trace Context.
+#[derive(Default)]
+struct W3c(TraceContextPropagator);
+
+impl TraceLinks for W3c {
+    fn link(&self, span: &Span, parent: Option<&str>) -> Option<String> {
+        if let Some(parent) = parent {
+            let carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
+            // It fails for spans that nobody collects: those have no parent to miss.
+            let _ = span.set_parent(self.0.extract(&carrier));
+        }
+        let mut carrier = HashMap::new();
+        self.0.inject_context(&span.context(), &mut carrier);
+        carrier.remove(TRACEPARENT)
+    }
+}
+
+const TRACEPARENT: &str = "traceparent";
 
 fn trace_provider(config: &NodeConfig, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()

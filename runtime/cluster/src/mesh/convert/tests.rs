@@ -1,5 +1,6 @@
 //! What comes back from the wire is what went in, and what does not fit is refused with words for its caller.
 
+use greenroom_core::request::RequestContext;
 use greenroom_core::{ActorId, ActorType, ContentType, Payload};
 use proptest::prelude::*;
 use prost::Message;
@@ -59,10 +60,14 @@ proptest! {
     fn every_request_comes_back_as_it_was(
         target in actor(), method in "[a-z_]{1,20}", arguments in payload(), id: u128,
         frames in frames(), shard: u16, epoch: u64, left in 0..100_000_u64,
+        entries in proptest::collection::btree_map("[a-z]{1,9}", ".{0,20}", 0..4), traceparent in "([0-9a-f-]{55})?",
     ) {
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left);
-        let context = CallContext { id: CallId(id), deadline, chain: Chain::from_outermost(frames.clone()), request: Default::default() };
+        let mut request = RequestContext::of(entries).unwrap();
+        request.set_traceparent(&traceparent);
+        let chain = Chain::from_outermost(frames.clone());
+        let context = CallContext { id: CallId(id), deadline, chain, request: request.clone() };
         let call = Call { target, method: method.into(), arguments, context, delivery: None };
         let mut wire = request_to_wire(&call, false);
         wire.deadline_ms = remaining_ms(now, deadline);
@@ -73,6 +78,7 @@ proptest! {
         prop_assert_eq!((read.call.target, read.call.method), (call.target, call.method));
         prop_assert_eq!((read.call.arguments, read.call.context.id), (call.arguments, call.context.id));
         prop_assert_eq!(read.call.context.deadline, deadline);
+        prop_assert_eq!(read.call.context.request, request);
         let mut chain: Vec<_> = read.call.context.chain.frames().cloned().collect();
         chain.reverse();
         prop_assert_eq!(chain, frames);
@@ -102,6 +108,7 @@ fn what_a_request_must_have_is_named_when_it_is_missing_or_wrong() {
     };
     let json = Some(v1::Payload { content_type: 7, ..Default::default() });
     let deep = vec![v1::CallFrame::default(); MAX_CHAIN + 1];
+    let large = std::collections::HashMap::from([("a".to_owned(), "a".repeat(5000))]);
     assert_eq!(read(1, valid()), Ok(()));
     for (shard, request, part) in [
         (70_000, valid(), "shard 70000 is out of range"),
@@ -111,6 +118,7 @@ fn what_a_request_must_have_is_named_when_it_is_missing_or_wrong() {
         (1, v1::Request { arguments: json, ..valid() }, "content type 7"),
         (1, v1::Request { chain: vec![v1::CallFrame::default()], ..valid() }, "call chain"),
         (1, v1::Request { chain: deep, ..valid() }, "nested 1025 deep"),
+        (1, v1::Request { request_context: large, ..valid() }, "at most 4096 are allowed"),
     ] {
         let error = read(shard, request).unwrap_err();
         assert!(error.contains(part), "{error}");
