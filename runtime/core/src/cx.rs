@@ -182,6 +182,10 @@ impl Cx {
         }
     }
 
+    pub(crate) fn activation(&self) -> &Arc<dyn AnyActivation> {
+        &self.inner().activation
+    }
+
     pub(crate) fn shard(&self) -> &Arc<OwnedShard> {
         self.inner().activation.shard()
     }

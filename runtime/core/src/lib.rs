@@ -32,6 +32,7 @@ pub mod rows;
 pub mod schedule;
 pub mod shard;
 pub mod stripes;
+mod timers;
 pub mod trace;
 pub mod transport;
 
@@ -43,6 +44,7 @@ pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
 pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Reminder};
 pub use schedule::{Missed, Schedule};
+pub use timers::{Ticks, Timer};
 
 /// What the code that the macros make refers to. Not part of the public interface.
 #[doc(hidden)]

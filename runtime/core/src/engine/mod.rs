@@ -13,6 +13,7 @@
 //! - `delivery`: takes a reliable message exactly once.
 //! - `outbox`: sends reliable messages until they are applied.
 //! - `reminders`: calls that are due at times which are kept; `errand`: what such a call does in its turn's commit.
+//! - `timers`: calls of an actor by itself, while it is in memory; `ticks`: the same at a fixed rate, for thousands.
 //! - `types`: the table of actor types and their methods by name.
 //! - `hot`: which actors answer the most calls.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
@@ -39,6 +40,8 @@ mod snapshot;
 mod stateless;
 mod supervision;
 mod tell;
+mod ticks;
+mod timers;
 mod turn;
 mod types;
 mod window;
@@ -67,6 +70,9 @@ pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use reminders::ReminderStats;
 pub use snapshot::PlacementsPage;
+pub use ticks::TickStats;
+pub(crate) use ticks::{NewTicker, TickState};
+pub(crate) use timers::{Cancel, NewTimer, SelfCall};
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
 
@@ -139,6 +145,7 @@ pub struct Core {
     long_way: bool,
     followers: Followers,
     reminders: Arc<reminders::Reminders>,
+    ticks: ticks::Ticks,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
     /// What turns have changed in maps and lists and the journal does not show yet.
@@ -240,6 +247,7 @@ impl EngineBuilder {
             outgoing: self.outgoing,
             followers: self.followers,
             reminders,
+            ticks: ticks::Ticks::default(),
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
             overlay,
