@@ -52,11 +52,6 @@ impl Pools {
         Self { pools: papaya::HashMap::with_hasher(FixedState::with_seed(hash_seed)), nowhere }
     }
 
-    /// The shard that stands for none.
-    pub(super) fn nowhere(&self) -> &Arc<OwnedShard> {
-        &self.nowhere
-    }
-
     /// Drops every worker; for an engine that ends.
     pub(super) fn clear(&self) {
         self.pools.pin().clear();
