@@ -79,7 +79,10 @@ impl ActorAttr {
                         wrong.park_after = Some(option.meta.path.clone());
                         parsed.park_after = option.count()?;
                     }
-                    _ => option.unknown("name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, on_panic, park_after and crate")?,
+                    _ => option.unknown(
+                        "name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, on_panic, \
+                         park_after and crate",
+                    )?,
                 }
                 Ok(())
             });
