@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use greenroom_core::ActorId;
 use greenroom_proto::v1::admin_client::AdminClient;
 use greenroom_proto::v1::{
-    DeactivateRequest, NodeStatus, Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest,
-    TypeStatus, TypesRequest,
+    DeactivateRequest, DeadLetter, DeadLetterId, DeadLettersRequest, HotActor, HotActorsRequest, NodeStatus,
+    Placement, PlacementsRequest, ShardsReply, ShardsRequest, StatusRequest, TypeStatus, TypesRequest,
 };
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
@@ -107,6 +107,66 @@ impl Cluster {
             Ok((status, node.types(TypesRequest {}).await?.into_inner().types))
         })
         .await
+    }
+
+    /// The busiest actors of each node, with the node's name; the busiest first.
+    pub(crate) async fn hot_actors(&self, limit: usize) -> Result<Vec<(String, HotActor)>> {
+        let request = HotActorsRequest { limit: u32::try_from(limit).unwrap_or(u32::MAX) };
+        let answers = self.ask(async |mut node| {
+            let name = node.status(StatusRequest {}).await?.into_inner().name;
+            let actors = node.hot_actors(request).await?.into_inner().actors;
+            Ok(actors.into_iter().map(|actor| (name.clone(), actor)).collect::<Vec<_>>())
+        });
+        let mut hot: Vec<_> = answers.await?.into_iter().flatten().collect();
+        hot.sort_by(|(_, a), (_, b)| b.calls_per_second.total_cmp(&a.calls_per_second));
+        hot.truncate(limit);
+        Ok(hot)
+    }
+
+    /// The newest messages that nobody took, of each node.
+    pub(crate) async fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
+        let question = async |mut node: AdminClient<Channel>| {
+            let reply = node.dead_letters(DeadLettersRequest { limit: 0 }).await?.into_inner();
+            Ok((reply.letters, reply.total))
+        };
+        let (mut letters, mut all) = (Vec::new(), 0);
+        for (some, total) in self.ask(question).await? {
+            letters.extend(some);
+            all += total;
+        }
+        if (letters.len() as u64) < all {
+            output::warn(format_args!("these are the newest {} of {all} dead letters", letters.len()));
+        }
+        Ok(letters)
+    }
+
+    /// Sends a dead letter again or deletes it, at the node that has it.
+    pub(crate) async fn change_dead_letter(&self, id: &str, again: bool) -> Result {
+        let answers = self.ask(async |mut node| {
+            let request = DeadLetterId { id: id.to_owned() };
+            let done = match again {
+                true => node.resend_dead_letter(request).await,
+                false => node.delete_dead_letter(request).await,
+            };
+            match done {
+                Ok(_) => Ok(Ok(true)),
+                Err(status) if status.code() == Code::NotFound => Ok(Ok(false)),
+                Err(status) if status.code() == Code::FailedPrecondition => {
+                    Ok(Err(status.message().to_owned()))
+                }
+                Err(status) => Err(status),
+            }
+        });
+        let mut found = false;
+        for answer in answers.await? {
+            found |= answer.map_err(Failure::new)?;
+        }
+        match found {
+            true => Ok(()),
+            false => Err(Failure::new(format!("no node has a dead letter {id}")).hint(
+                "list them with `greenroom get deadletters`; it may have been sent again, deleted or dropped",
+            )),
+        }
     }
 
     /// Takes an actor out of memory. Returns the nodes on which it was.

@@ -9,6 +9,7 @@ mod called_as;
 mod cluster;
 mod completions;
 mod deactivate;
+mod deadletter;
 mod describe;
 mod dev;
 mod failure;
@@ -52,6 +53,7 @@ enum Command {
     Describe(describe::Args),
     Top(top::Args),
     Deactivate(deactivate::Args),
+    Deadletter(deadletter::Args),
     Proxy(proxy::Args),
     /// Run one stock node, which serves `Counter` and `KeyValue`
     Node(greenroom::config::NodeArgs),
@@ -92,6 +94,7 @@ impl Command {
             Self::Describe(args) => describe::run(args).await,
             Self::Top(args) => top::run(args).await,
             Self::Deactivate(args) => deactivate::run(args).await,
+            Self::Deadletter(args) => deadletter::run(args).await,
             Self::Proxy(args) => proxy::run(args).await,
             Self::Node(args) => node::run(args).await,
             Self::Version(args) => version::run(&args),

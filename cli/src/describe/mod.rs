@@ -130,7 +130,7 @@ async fn describe_actor(cluster: &Cluster, actor: &ActorId) -> Result<ActorDescr
     let count = u16::try_from(count).ok().and_then(ShardCount::new);
     let number = count.map(|count| u32::from(actor.shard(count).0));
     let shard = merged_shards(&answers).into_iter().find(|row| Some(row.shard) == number);
-    let filter = PlacementFilter { actor_type: Some(name.into()), key: Some(actor.key.as_ref().into()) };
+    let filter = PlacementFilter { actor_type: Some(name.into()), key: Some(actor.key.to_string()) };
     Ok(ActorDescription {
         actor: actor.to_string(),
         shard: shard.ok_or_else(no_map)?,

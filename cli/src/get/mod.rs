@@ -1,6 +1,7 @@
 //! `greenroom get`: lists of what is in a cluster, a file per kind of thing.
 
 mod clusters;
+mod deadletters;
 mod nodes;
 mod placements;
 mod shards;
@@ -18,7 +19,7 @@ use crate::failure::Result;
 use crate::output::{self, ListFormat};
 use crate::target::TargetArgs;
 
-/// List placements, nodes, shards, types or clusters
+/// List placements, nodes, shards, types, clusters or dead letters
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -37,6 +38,8 @@ enum What {
     Types(types::Args),
     #[command(visible_alias = "cluster")]
     Clusters(clusters::Args),
+    #[command(visible_alias = "deadletter")]
+    Deadletters(deadletters::Args),
 }
 
 /// What every list takes.
@@ -56,6 +59,7 @@ pub(crate) async fn run(args: Args) -> Result {
         What::Shards(args) => shards::run(args).await,
         What::Types(args) => types::run(args).await,
         What::Clusters(args) => clusters::run(args).await,
+        What::Deadletters(args) => deadletters::run(args).await,
     }
 }
 

@@ -243,6 +243,51 @@ pub struct DeactivateReply {
     pub left: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLettersRequest {
+    /// At most so many; 0: 500. At most 2,000 are listed.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadLettersReply {
+    #[prost(message, repeated, tag = "1")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// How many there are on this node.
+    #[prost(uint64, tag = "2")]
+    pub total: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetter {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Who has sent it, as `TYPE/KEY`; empty if that is not known.
+    #[prost(string, tag = "2")]
+    pub from: ::prost::alloc::string::String,
+    /// For whom it was, as `TYPE/KEY`.
+    #[prost(string, tag = "3")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub method: ::prost::alloc::string::String,
+    /// The kind of the error, as in the reference of errors.
+    #[prost(string, tag = "5")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub error: ::prost::alloc::string::String,
+    /// When it was given up.
+    #[prost(uint64, tag = "7")]
+    pub at_unix_ms: u64,
+    /// True if it is stored and can be sent again; false if the node only remembers it.
+    #[prost(bool, tag = "8")]
+    pub durable: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterId {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterDone {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {
     /// How long running turns may take, in milliseconds; 0: 30 s.
     #[prost(uint64, tag = "1")]
@@ -502,6 +547,75 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("greenroom.v1.Admin", "Deactivate"));
             self.inner.unary(req, path, codec).await
         }
+        /// Messages of actors on this node that nobody took, the newest first.
+        pub async fn dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeadLettersReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/DeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "DeadLetters"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends a durable dead letter again. Answers when that is durable. NOT_FOUND if this node has none with this id.
+        pub async fn resend_dead_letter(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeadLetterId>,
+        ) -> std::result::Result<tonic::Response<super::DeadLetterDone>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/ResendDeadLetter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "ResendDeadLetter"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a dead letter. NOT_FOUND if this node has none with this id.
+        pub async fn delete_dead_letter(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeadLetterId>,
+        ) -> std::result::Result<tonic::Response<super::DeadLetterDone>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.Admin/DeleteDeadLetter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.Admin", "DeleteDeadLetter"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Stops taking new calls, finishes the running turns, flushes. Answers when that is done; the node then says
         /// Unavailable to everybody until it is stopped.
         pub async fn drain(
@@ -583,6 +697,24 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::DeactivateRequest>,
         ) -> std::result::Result<tonic::Response<super::DeactivateReply>, tonic::Status>;
+        /// Messages of actors on this node that nobody took, the newest first.
+        async fn dead_letters(
+            &self,
+            request: tonic::Request<super::DeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeadLettersReply>,
+            tonic::Status,
+        >;
+        /// Sends a durable dead letter again. Answers when that is durable. NOT_FOUND if this node has none with this id.
+        async fn resend_dead_letter(
+            &self,
+            request: tonic::Request<super::DeadLetterId>,
+        ) -> std::result::Result<tonic::Response<super::DeadLetterDone>, tonic::Status>;
+        /// Deletes a dead letter. NOT_FOUND if this node has none with this id.
+        async fn delete_dead_letter(
+            &self,
+            request: tonic::Request<super::DeadLetterId>,
+        ) -> std::result::Result<tonic::Response<super::DeadLetterDone>, tonic::Status>;
         /// Stops taking new calls, finishes the running turns, flushes. Answers when that is done; the node then says
         /// Unavailable to everybody until it is stopped.
         async fn drain(
@@ -956,6 +1088,135 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeactivateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/DeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeadLettersSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::DeadLettersRequest>
+                    for DeadLettersSvc<T> {
+                        type Response = super::DeadLettersReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::dead_letters(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/ResendDeadLetter" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResendDeadLetterSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::DeadLetterId>
+                    for ResendDeadLetterSvc<T> {
+                        type Response = super::DeadLetterDone;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeadLetterId>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::resend_dead_letter(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResendDeadLetterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.Admin/DeleteDeadLetter" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteDeadLetterSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::DeadLetterId>
+                    for DeleteDeadLetterSvc<T> {
+                        type Response = super::DeadLetterDone;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeadLetterId>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::delete_dead_letter(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteDeadLetterSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

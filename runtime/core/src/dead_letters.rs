@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use smol_str::SmolStr;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::Payload;
 use crate::error::CallError;
@@ -17,7 +18,7 @@ use crate::identity::ActorId;
 /// How many dead letters a node remembers in memory.
 pub const DEAD_LETTERS_MAX: usize = 1024;
 /// The longest text of an error that a dead letter keeps, in bytes.
-const ERROR_MAX: usize = 1024;
+const ERROR_MAX: usize = 512;
 
 /// A message that nobody took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,10 @@ impl DeadLetters {
     pub fn told(&self, now_unix_ms: u64, target: ActorId, method: SmolStr, error: &CallError<Payload>) {
         tracing::warn!(%target, %method, %error, "a message was told and nobody took it");
         self.count(error.kind());
-        let id = format!("memory-{}", self.given.fetch_add(1, Ordering::Relaxed) + 1);
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        // Nodes do not know of each other's: what is said of a letter must not fit one of another node.
+        let id = xxh3_64(format!("{target} {method} {now_unix_ms} {number}").as_bytes());
+        let id = format!("memory-{id:016x}");
         let (kind, error) = (error.kind().to_owned(), error_text(error));
         let letter = DeadLetter {
             id,

@@ -11,7 +11,7 @@ use greenroom_core::{ActorId, ActorType};
 use greenroom_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::placements;
+use super::{dead_letters, placements};
 use crate::node::Shared;
 
 /// The admin service of a node.
@@ -59,8 +59,16 @@ impl v1::admin_server::Admin for AdminService {
         &self,
         request: Request<v1::HotActorsRequest>,
     ) -> Result<Response<v1::HotActorsReply>, Status> {
-        let _ = request;
-        Ok(Response::new(v1::HotActorsReply::default()))
+        let limit = match request.into_inner().limit {
+            0 => 10,
+            limit => limit as usize,
+        };
+        let hot = self.0.engine.hot_actors(limit).into_iter().map(|hot| v1::HotActor {
+            r#type: hot.actor.actor_type.as_str().to_owned(),
+            key: hot.actor.key.to_string(),
+            calls_per_second: hot.calls_per_second,
+        });
+        Ok(Response::new(v1::HotActorsReply { actors: hot.collect() }))
     }
 
     async fn deactivate(
@@ -72,6 +80,29 @@ impl v1::admin_server::Admin for AdminService {
         let actor = actor.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let left = self.0.engine.deactivate(&actor).await;
         Ok(Response::new(v1::DeactivateReply { left }))
+    }
+
+    async fn dead_letters(
+        &self,
+        request: Request<v1::DeadLettersRequest>,
+    ) -> Result<Response<v1::DeadLettersReply>, Status> {
+        Ok(Response::new(dead_letters::list(&self.0.engine, request.into_inner().limit).await))
+    }
+
+    async fn resend_dead_letter(
+        &self,
+        request: Request<v1::DeadLetterId>,
+    ) -> Result<Response<v1::DeadLetterDone>, Status> {
+        let done = self.0.engine.resend_dead_letter(&request.into_inner().id).await;
+        dead_letters::done(done)
+    }
+
+    async fn delete_dead_letter(
+        &self,
+        request: Request<v1::DeadLetterId>,
+    ) -> Result<Response<v1::DeadLetterDone>, Status> {
+        let done = self.0.engine.delete_dead_letter(&request.into_inner().id).await;
+        dead_letters::done(done)
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainReply>, Status> {
@@ -98,6 +129,7 @@ fn method_status(method: &MethodInfo) -> v1::MethodStatus {
         name: method.name.to_owned(),
         access: if method.exclusive { "exclusive" } else { "concurrent" }.to_owned(),
         arguments: method.arguments.iter().map(|name| (*name).to_owned()).collect(),
-        ..v1::MethodStatus::default()
+        calls: method.calls,
+        failed: method.failed,
     }
 }

@@ -6,6 +6,7 @@
 mod accept;
 mod access;
 mod admin;
+mod dead_letters;
 mod grpc;
 mod health;
 mod placements;

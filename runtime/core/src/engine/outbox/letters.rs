@@ -80,19 +80,26 @@ impl Outbox {
         Some(())
     }
 
-    /// The dead letters of the shards that are served here.
-    async fn letters(&self) -> Vec<DeadLetter> {
+    /// The newest dead letters of the shards that are served here, and how many there are.
+    async fn letters(&self, limit: usize) -> (Vec<DeadLetter>, usize) {
         let shards: Vec<_> = self.shards.lock().values().cloned().collect();
-        let mut letters = Vec::new();
-        for of in shards.into_iter().filter(|of| !of.state.lock().letters.is_empty()) {
-            let all = RowRange::all(Space::DEAD_LETTER);
-            let rows = self.read(&of.shard, all, LETTERS_MAX).await.unwrap_or_default();
-            let read = rows.iter().filter_map(|(_, value)| Letter::read(value));
-            letters.extend(read.map(|letter| letter.shown(of.shard.shard())));
-        }
         let since = self.env.unix_ms().saturating_sub(LETTERS_KEPT.as_millis() as u64);
-        letters.retain(|letter| letter.at_unix_ms >= since);
-        letters
+        let mut keys = Vec::new();
+        for of in &shards {
+            let letters = &of.state.lock().letters;
+            let kept = letters.iter().rev().take_while(|key| Letter::time(key) >= since);
+            keys.extend(kept.map(|key| (key.clone(), of.clone())));
+        }
+        let all = keys.len();
+        keys.sort_by(|(a, _), (b, _)| b.cmp(a));
+        let mut letters = Vec::new();
+        for (key, of) in keys.into_iter().take(limit) {
+            let row =
+                self.read(&of.shard, RowRange::one(Space::DEAD_LETTER, key), 1).await.unwrap_or_default();
+            let letter = row.first().and_then(|(_, value)| Letter::read(value));
+            letters.extend(letter.map(|letter| letter.shown(of.shard.shard())));
+        }
+        (letters, all)
     }
 
     async fn take_letter(&self, id: &str, again: bool) -> Result<(), DeadLetterError> {
@@ -137,12 +144,16 @@ impl State {
 }
 
 impl Core {
-    /// The dead letters of this node, oldest first: those of its shards, and what it remembers of messages that were told.
-    pub async fn list_dead_letters(&self) -> Vec<DeadLetter> {
-        let mut letters = self.outbox.letters().await;
-        letters.extend(self.dead_letters.in_memory());
-        letters.sort_by(|a, b| (a.at_unix_ms, &a.id).cmp(&(b.at_unix_ms, &b.id)));
-        letters
+    /// The newest dead letters of this node, newest first, and how many there are: those of its shards, and what it
+    /// remembers of messages that were told.
+    pub async fn list_dead_letters(&self, limit: usize) -> (Vec<DeadLetter>, usize) {
+        let (mut letters, durable) = self.outbox.letters(limit).await;
+        let remembered = self.dead_letters.in_memory();
+        let all = durable + remembered.len();
+        letters.extend(remembered);
+        letters.sort_by(|a, b| (b.at_unix_ms, &b.id).cmp(&(a.at_unix_ms, &a.id)));
+        letters.truncate(limit);
+        (letters, all)
     }
 
     /// Sends a durable dead letter again, behind everything that its sender has sent. Returns when that is durable.
