@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cx::Cx;
-use crate::engine::{Hooks, Loaded, MethodEntry};
+use crate::engine::{Hooks, Loaded, MethodEntry, OldState};
+use crate::error::Result as AppResult;
+use crate::index::IndexedFields;
 use crate::reference::ActorRef;
 
 #[diagnostic::on_unimplemented(
@@ -21,8 +23,21 @@ pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 
     const TYPE: &'static str;
     /// How its activations live.
     const OPTIONS: ActorOptions;
+    /// The version of the state's form, which only grows; 0 for types that say none.
+    const VERSION: u32 = 0;
+    /// The fields that actors can be found by.
+    const INDEXES: &'static [&'static str] = &[];
     /// The typed reference.
     type Ref: From<ActorRef<Self>> + Send + Sync + 'static;
+
+    /// Makes the state from one that an earlier version has stored; by itself with serde's defaults for new fields.
+    /// It runs at each load until the actor's next commit, so it must always make the same.
+    fn migrate_state(_from: u32, old: OldState) -> AppResult<Self> {
+        old.decode()
+    }
+
+    /// Tells the values of the fields in [`INDEXES`](Self::INDEXES).
+    fn indexed(&self, _fields: &mut IndexedFields) {}
 }
 
 #[diagnostic::on_unimplemented(

@@ -20,6 +20,7 @@ pub mod env;
 pub mod error;
 pub mod filter;
 pub mod identity;
+pub mod index;
 pub mod journal;
 pub mod lanes;
 pub mod map;
@@ -40,6 +41,7 @@ pub use actor::{Access, Actor, ActorOptions, Durability, Method, OnPanic};
 pub use codec::{ContentType, Payload};
 pub use collections::{CollectionError, Cursor, KeyEncode, List, Map, MapKey};
 pub use cx::Cx;
+pub use engine::OldState;
 pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
 pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Reminder};
@@ -55,7 +57,8 @@ pub mod __private {
         Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Method, OnPanic,
     };
     pub use crate::cx::Cx;
-    pub use crate::engine::{Hooks, MethodEntry};
+    pub use crate::engine::{Hooks, MethodEntry, OldState};
     pub use crate::error::AppError;
+    pub use crate::index::IndexedFields;
     pub use crate::reference::{ActorRef, Call};
 }

@@ -1,13 +1,14 @@
 //! `#[derive(Actor)]`: the trait and the typed reference.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput};
 
 use crate::attr::ActorAttr;
 use crate::errors::Errors;
-use crate::names;
+use crate::{index, names};
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut errors = Errors::default();
@@ -15,7 +16,11 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let name = type_name(input, &attr, &mut errors);
     let fits = check_kind(input, &mut errors);
     // The trait and the reference come even with a wrong attribute: their absence would be an error at every use.
-    let expanded = fits.then(|| expand(input, &attr, &name));
+    let state = [
+        version(&attr),
+        index::expand(input, attr.volatile || attr.stateless, &attr.root.private(), &mut errors),
+    ];
+    let expanded = fits.then(|| expand(input, &attr, &name, &state));
     let errors = errors.into_compile_errors();
     quote!(#errors #expanded)
 }
@@ -46,7 +51,7 @@ fn check_kind(input: &DeriveInput, errors: &mut Errors) -> bool {
     errors.count() == before
 }
 
-fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str) -> TokenStream {
+fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStream]) -> TokenStream {
     let (actor, vis) = (&input.ident, &input.vis);
     let private = attr.root.private();
     let reference = format_ident!("{}Ref", actor.unraw(), span = actor.span());
@@ -78,8 +83,27 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str) -> TokenStream {
             const TYPE: &'static str = #name;
             const OPTIONS: #private::ActorOptions = #options;
             type Ref = #reference;
+            #(#state)*
         }
     }
+}
+
+/// What the type says about the form of its stored state.
+fn version(attr: &ActorAttr) -> TokenStream {
+    let private = attr.root.private();
+    let version = attr.version.map(|version| quote!(const VERSION: u32 = #version;));
+    let migrate = attr.migrate.as_ref().map(|migrate| {
+        let span = migrate.span();
+        quote_spanned! {span=>
+            fn migrate_state(
+                from: u32,
+                old: #private::OldState,
+            ) -> ::core::result::Result<Self, #private::AppError> {
+                #migrate(from, old)
+            }
+        }
+    });
+    quote!(#version #migrate)
 }
 
 /// After so many panics in a row an actor is parked, if its type does not say otherwise.

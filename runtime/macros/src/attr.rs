@@ -37,6 +37,8 @@ pub(crate) struct ActorAttr {
     pub(crate) workers: Option<usize>,
     pub(crate) on_panic: Option<String>,
     pub(crate) park_after: Option<usize>,
+    pub(crate) version: Option<u32>,
+    pub(crate) migrate: Option<Path>,
 }
 
 impl ActorAttr {
@@ -52,6 +54,8 @@ impl ActorAttr {
             workers: None,
             on_panic: None,
             park_after: None,
+            version: None,
+            migrate: None,
         };
         let mut no_rollback_at = None;
         let mut wrong = Combinations::default();
@@ -65,6 +69,8 @@ impl ActorAttr {
                     "volatile" => parsed.volatile = option.flag()?,
                     "idle_timeout" => parsed.idle_timeout = option.duration()?,
                     "mailbox" => parsed.mailbox = option.count()?,
+                    "version" => parsed.version = option.version()?,
+                    "migrate" => parsed.migrate = option.function()?,
                     "no_rollback" => {
                         no_rollback_at = Some(option.meta.path.clone());
                         parsed.no_rollback = option.flag()?;
@@ -81,7 +87,7 @@ impl ActorAttr {
                     }
                     _ => option.unknown(
                         "name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, on_panic, \
-                         park_after and crate",
+                         park_after, version, migrate and crate",
                     )?,
                 }
                 Ok(())
@@ -94,6 +100,13 @@ impl ActorAttr {
                 at,
                 "only volatile actors can go without rollback: add `volatile`, or drop `no_rollback` (a durable \
                  turn is a transaction)",
+            );
+        }
+        if let Some(migrate) = parsed.migrate.as_ref().filter(|_| parsed.version.is_none()) {
+            errors.at(
+                migrate,
+                "there is nothing to migrate to without a version: add `version = 1`, or a higher one if states \
+                 have been stored with a version before",
             );
         }
         parsed
@@ -248,6 +261,28 @@ impl<'a> Meta<'a> {
             self.errors.at(value, format!("write a whole number above zero: `{} = 1024`", self.key));
         }
         Ok(count)
+    }
+
+    fn version(&mut self) -> syn::Result<Option<u32>> {
+        let value: Expr = self.meta.value()?.parse()?;
+        let version = match &value {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok().filter(|&n| n > 0),
+            _ => None,
+        };
+        if version.is_none() {
+            self.errors.at(value, "write a whole number above zero that fits 32 bits: `version = 2`");
+        }
+        Ok(version)
+    }
+
+    fn function(&mut self) -> syn::Result<Option<Path>> {
+        match self.meta.value()?.parse()? {
+            Expr::Path(path) if path.qself.is_none() => Ok(Some(path.path)),
+            other => {
+                self.errors.at(other, format!("name a function: `{} = Self::migrate`", self.key));
+                Ok(None)
+            }
+        }
     }
 
     fn unknown(&mut self, known: &str) -> syn::Result<()> {

@@ -37,6 +37,7 @@ mod actor;
 mod attr;
 mod duration;
 mod errors;
+mod index;
 mod methods;
 mod names;
 
@@ -58,7 +59,12 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `workers = 8` | with `stateless`: how many workers, and so calls at a time, each key has on a node | one per core |
 /// | `on_panic = "backoff"` | after a panic: `reload` (go on with the last good state), `backoff` (refuse calls for a while), `park` (refuse them until somebody deactivates the actor) | `reload` |
 /// | `park_after = 3` | with `on_panic = "park"`: after so many panics in a row | 3 |
+/// | `version = 2` | the version of the state's form; a program refuses states of a newer one | no version |
+/// | `migrate = Self::migrate` | with `version`: `fn(from: u32, old: OldState) -> Result<Self>` reads states of earlier versions | serde's defaults |
 /// | `crate = "path"` | where the crate `greenroom` is, if it goes by another name | `::greenroom` |
+///
+/// `#[index]` on a field lets actors be found by its value; `#[index(name = "…")]` gives the index another name than the
+/// field's.
 ///
 /// ```
 /// # extern crate greenroom_core as greenroom;
@@ -73,7 +79,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// # impl Presence {}
 /// # fn main() {}
 /// ```
-#[proc_macro_derive(Actor, attributes(actor))]
+#[proc_macro_derive(Actor, attributes(actor, index))]
 pub fn derive_actor(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     actor::derive(&input).into()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use greenroom_core::actor::{Actor, ActorMethods};
 use greenroom_core::engine::deactivate_anywhere;
 use greenroom_core::filter::Filter;
+use greenroom_core::index::Query;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::{ActorId, CallError};
 use greenroom_proto::v1;
@@ -71,6 +72,11 @@ impl Runtime {
     /// As of a call: if the owner does not answer in time.
     pub async fn deactivate(&self, actor: &ActorId) -> Result<bool, CallError> {
         deactivate_anywhere(&self.0.transport(), actor).await
+    }
+
+    /// Asks for actors by the value of a field that is an `#[index]`, over all shards of the cluster.
+    pub fn query<A: Actor>(&self) -> Query<A> {
+        Query::new(self.0.origin())
     }
 
     /// The node's addresses and counts, as the admin service tells them.

@@ -21,10 +21,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Core;
+use super::state;
 use super::types::Dispatch;
 use super::window::CallWindow;
 use crate::actor::{Actor, Durability};
 use crate::identity::{ActorId, Seq};
+use crate::index::IndexRows;
 use crate::shard::OwnedShard;
 
 /// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
@@ -39,6 +41,8 @@ pub struct Loaded<A> {
     pub(crate) saw: Seq,
     /// The calls that were applied lately.
     pub(crate) window: CallWindow,
+    /// What the last commit of this activation has left in the indexes.
+    pub(crate) index: Option<IndexRows>,
 }
 
 /// The actor in memory on this node.
@@ -433,7 +437,7 @@ fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>) -> Option<Arc<Loaded<A>>> {
     }
     let inner = Arc::get_mut(&mut loaded)?;
     let good = if A::OPTIONS.durability == Durability::Volatile { &inner.before } else { &inner.saved[..] };
-    inner.state = rmp_serde::from_slice(good).ok()?;
+    inner.state = state::decode(good).ok()?;
     Some(loaded)
 }
 

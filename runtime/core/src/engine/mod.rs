@@ -37,6 +37,7 @@ mod outbox;
 mod post;
 pub(crate) mod reminders;
 mod snapshot;
+mod state;
 mod stateless;
 mod supervision;
 mod tell;
@@ -70,6 +71,7 @@ pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use reminders::ReminderStats;
 pub use snapshot::PlacementsPage;
+pub use state::OldState;
 pub use ticks::TickStats;
 pub(crate) use ticks::{NewTicker, TickState};
 pub(crate) use timers::{Cancel, NewTimer, SelfCall};
@@ -85,6 +87,7 @@ use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::filter::{Filter, Filters};
 use crate::identity::{ActorId, Shard, ShardCount};
+use crate::index::Librarian;
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
 use crate::trace;
@@ -201,7 +204,7 @@ impl EngineBuilder {
             );
             table
         });
-        self
+        if A::INDEXES.is_empty() { self } else { self.register::<Librarian>() }
     }
 
     /// Lets somebody work on the rows of this space.

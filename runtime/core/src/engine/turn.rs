@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::activation::{AnyActivation, EnterError, Entry, Loaded, TurnGuard};
 use super::inline::{self, Interrupted};
 use super::post;
+use super::state;
 use super::window::{Applied, CallWindow};
 use super::{Core, Local, lifecycle};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
@@ -32,6 +33,7 @@ use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
 use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, Seq};
+use crate::index;
 use crate::journal::{CallRecord, Commit, JournalError};
 use crate::reference::{MOVED_AWAY, encode};
 use crate::rows::RowChange;
@@ -318,6 +320,7 @@ pub(super) fn made_new<A: Actor>() -> Option<Loaded<A>> {
         before: Vec::new(),
         saw: Seq(0),
         window: CallWindow::default(),
+        index: None,
     })
 }
 
@@ -327,19 +330,11 @@ async fn load<A: Actor>(engine: &Core, shard: &OwnedShard, target: &ActorId) -> 
     }
     let stored = shard.journal().load(shard.shard(), target).await.map_err(|error| error.to_string())?;
     let (state, saved) = match stored.state {
-        Some(saved) => (rmp_serde::from_slice(&saved).map_err(|e| unreadable(target, &e))?, saved),
-        None => {
-            let state = A::default();
-            let saved = rmp_serde::to_vec_named(&state).map_err(|e| unreadable(target, &e))?;
-            (state, saved.into())
-        }
+        Some(stored) => state::load(target, stored)?,
+        None => state::new(target)?,
     };
     let window = CallWindow::load(stored.calls, engine.env.unix_ms());
-    Ok(Loaded { state, saved, before: Vec::new(), saw: Seq(0), window })
-}
-
-fn unreadable(target: &ActorId, error: &dyn std::error::Error) -> String {
-    format!("the stored state of {target} does not fit its type: {error}; give new fields #[serde(default)]")
+    Ok(Loaded { state, saved, before: Vec::new(), saw: Seq(0), window, index: None })
 }
 
 /// The answer of the first call with this id, if there was one.
@@ -434,7 +429,7 @@ fn commit<M: Method>(
     progress: &Progress,
     reply: &M::Reply,
     form: CallForm,
-    rows: Vec<RowChange>,
+    mut rows: Vec<RowChange>,
 ) -> Result<(), CallError<M::Error>> {
     let activation = guard.activation().clone();
     let (engine, shard) = (activation.engine(), activation.shard());
@@ -444,6 +439,8 @@ fn commit<M: Method>(
     if state == loaded.saved && rows.is_empty() {
         return Ok(());
     }
+    let stored = || state::decode(&loaded.saved).ok();
+    let index = index::update(cx.actor_id(), &loaded.state, loaded.index.as_ref(), stored, &mut rows)?;
     let call = CallRecord {
         id: cx.call_id(),
         method: SmolStr::new_static(M::NAME),
@@ -462,6 +459,7 @@ fn commit<M: Method>(
     cx.set_saw(seq);
     loaded.saved = state;
     loaded.saw = seq;
+    loaded.index = index;
     loaded.window.remember(seq, &call);
     engine.tell_followers(shard, seq, &told);
     Ok(())
@@ -476,7 +474,7 @@ fn not_taken<E>(error: JournalError) -> CallError<E> {
 
 /// Writes the state behind what is in `into`.
 fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallError<E>> {
-    rmp_serde::encode::write_named(into, state).map_err(|error| {
+    state::encode(state, into).map_err(|error| {
         CallError::Invalid(format!("the state of {} cannot be encoded: {error}", A::TYPE))
     })?;
     if into.len() > MAX_STATE_BYTES {

@@ -251,7 +251,12 @@ impl Node {
     }
 
     pub(crate) fn actor<A: Actor>(&self, key: &str) -> A::Ref {
-        ActorRef::new(Origin::program(self.transport.clone()), key).into()
+        ActorRef::new(self.origin(), key).into()
+    }
+
+    /// A program that asks this node.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::program(self.transport.clone())
     }
 
     /// A call by name with JSON.
