@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -243,4 +244,37 @@ fn a_body_that_waits_for_ever_fails() {
     let run = || simulation().run(async |_| std::future::pending().await);
     let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
     assert!(panic.downcast_ref::<String>().unwrap().contains("for something that never comes"));
+}
+
+#[test]
+fn a_failure_says_how_to_replay_it_and_the_replay_fails_alike() {
+    const ME: &str = "a_failure_says_how_to_replay_it_and_the_replay_fails_alike";
+    const FAIL: &str = "GREENROOM_TEST_FAILS";
+    if std::env::var_os(FAIL).is_some() {
+        simulation().seeds(50).run(async |cluster| {
+            cluster.actor::<Counter>("a").add(1).await?;
+            assert!(cluster.random(0..4) > 0, "bad luck at {:?}", cluster.elapsed());
+            Ok(())
+        });
+        return;
+    }
+    // In a process of its own, so that its output can be read.
+    let fails = |seed: Option<&str>| {
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", ME, "--nocapture", "--test-threads=2"])
+            .env(FAIL, "1")
+            .env("RUST_BACKTRACE", "0");
+        test.env_remove("GREENROOM_SEED").env_remove("GREENROOM_SEEDS");
+        test.envs(seed.map(|seed| ("GREENROOM_SEED", seed)));
+        let output = test.output().unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8(output.stderr).unwrap();
+        let told = text.split_once("bad luck at").expect("the body's own message comes first").1.to_owned();
+        let seed = told.split_once("GREENROOM_SEED=").unwrap().1.split(' ').next().unwrap().to_owned();
+        assert!(told.contains(&format!("GREENROOM_SEED={seed} cargo test {ME}")), "{told}");
+        assert!(told.contains("Counter/a.add through node-"), "{told}");
+        (seed, told)
+    };
+    let (seed, told) = fails(None);
+    assert_eq!(fails(Some(&seed)), (seed, told));
 }
