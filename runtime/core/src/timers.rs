@@ -54,7 +54,8 @@ impl Cx {
     }
 
     /// The same again and again at a fixed rate, the first time after one period. A time at which the actor was still
-    /// busy with the one before is left out. A turn that fails does not end the timer.
+    /// busy with the one before is left out. A turn that fails does not end the timer. A timer with the same method and
+    /// arguments that was set before is replaced, whatever its period.
     ///
     /// # Errors
     /// As [`timer`](Self::timer); and if the period is less than a millisecond.
@@ -69,7 +70,8 @@ impl Cx {
 
     /// Makes this call of this very actor so many times a second, from when this turn has ended well until the actor
     /// leaves memory or the ticks are stopped. Made for thousands of actors that simulate something: a tick costs little
-    /// more than its turn. It counts as use, so an actor that ticks does not become idle.
+    /// more than its turn. It counts as use, so an actor that ticks does not become idle. Ticks with the same method that
+    /// were set before are replaced.
     ///
     /// Ticks never pile up: one that the actor cannot take before the next is due is skipped and counted.
     ///
@@ -84,7 +86,7 @@ impl Cx {
             )));
         }
         let (call, period) = (self.self_call(call)?, Duration::from_secs_f64(hz.recip()));
-        let state = Arc::new(TickState::default());
+        let state = Arc::new(TickState::new(M::NAME));
         self.send_at_end(Box::new(NewTicker { call, state: state.clone(), period }));
         Ok(Ticks(state))
     }

@@ -113,16 +113,17 @@ impl Clock {
 
     async fn wrong(&mut self, cx: &Cx, which: String) -> Result<()> {
         let (me, soon) = (cx.actor::<Clock>(cx.key()), Schedule::after(Duration::ZERO));
-        Ok(match which.as_str() {
+        match which.as_str() {
             "other" => cx.remind("x", soon, cx.actor::<Clock>("other").tick(1))?,
             "reads" => cx.remind("x", soon, me.ticks())?,
             "name" => cx.remind("", soon, me.tick(1))?,
             "zone" => cx.remind("x", Schedule::cron("0 4 * * *", "Mars/Base"), me.tick(1))?,
             _ => unreachable!(),
-        })
+        }
+        Ok(())
     }
 
-    async fn from_reader(&self, cx: &Cx) -> Result<()> {
+    async fn forget_reading(&self, cx: &Cx) -> Result<()> {
         Ok(cx.forget_reminder("x")?)
     }
 }
@@ -290,7 +291,8 @@ async fn a_forgotten_reminder_does_not_tick_and_a_replaced_one_ticks_as_it_is_no
         clock.forget("gone".into()),
         clock.every("new".into(), 5_000, "all".into(), 2)
     );
-    (forgotten.unwrap(), replaced.unwrap());
+    forgotten.unwrap();
+    replaced.unwrap();
     wait(2_000).await;
     assert!(clock.ticks().await.unwrap().is_empty());
     wait(3_000).await;
@@ -369,7 +371,7 @@ async fn what_cannot_be_a_reminder_is_refused_by_name() {
     assert!(refused("reads").await.contains("ticks takes &self"));
     assert!(refused("name").await.contains("has 0 bytes; use 1 to 128"));
     assert!(refused("zone").await.contains("there is no time zone \"Mars/Base\""));
-    let reader = clock.from_reader().await.unwrap_err().to_string();
+    let reader = clock.forget_reading().await.unwrap_err().to_string();
     assert!(reader.contains("this turn of Clock/a cannot change reminders"), "{reader}");
 }
 

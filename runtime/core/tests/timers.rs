@@ -29,6 +29,36 @@ struct Bell {
     ticks: Option<Ticks>,
 }
 
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Mill {
+    turned: u32,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Mill {
+    #[on_activate]
+    async fn start(&mut self, cx: &Cx) -> Result<()> {
+        let me = cx.actor::<Mill>(cx.key());
+        cx.ticks(10.0, me.turn(1))?;
+        cx.timer_every(Duration::from_millis(100), me.turn(1000))?;
+        Ok(())
+    }
+
+    async fn turn(&mut self, by: u32) {
+        self.turned += by;
+    }
+
+    async fn fail(&mut self) -> Result<()> {
+        self.turned = 0;
+        Err(AppError::new("no"))
+    }
+
+    async fn turned(&self) -> u32 {
+        self.turned
+    }
+}
+
 #[actor_methods(crate = "greenroom_core")]
 impl Bell {
     async fn after(&mut self, cx: &Cx, ms: u64, number: u32) -> Result<()> {
@@ -221,6 +251,23 @@ async fn ticks_come_at_their_rate_and_keep_the_actor_in_memory() {
     let stopped = bell.rung().await.unwrap().len();
     assert!(stopped <= rung + 1);
     assert_eq!(node.engine.tick_stats().tickers, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_activation_begins_anew_is_replaced() {
+    let node = Arc::new(Node::new::<Mill>());
+    node.sync_always();
+    let mill = node.actor::<Mill>("a");
+    for _ in 0..5 {
+        // The next turn finds `#[on_activate]` run again.
+        assert!(mill.fail().await.is_err());
+        mill.turned().await.unwrap();
+    }
+    let before = mill.turned().await.unwrap();
+    wait(1_050).await;
+    let turned = mill.turned().await.unwrap() - before;
+    assert!((9..=11).contains(&(turned % 1000)) && (9..=11).contains(&(turned / 1000)), "{turned}");
+    assert_eq!(node.engine.tick_stats().tickers, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,11 +52,12 @@ pub(super) async fn call<M: Method>(
             M::NAME
         )));
     }
-    let Call { target, context, arguments: encoded, .. } = call;
+    let Call { target, mut context, arguments: encoded, .. } = call;
     let arguments = encoded.decode::<M::Arguments>("the arguments")?;
     let form = CallForm { arguments_hash: xxh3_64(&encoded.data), reply_type: encoded.content_type };
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
+    let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
     let (deadline, span) = (context.deadline, turn::span::<M>(&target));
     let turn = {
         let engine = engine.clone();
@@ -76,6 +77,9 @@ pub(super) async fn call<M: Method>(
         Ok(outcome) => outcome,
         Err(why) => engine.answered::<M, _>(Err(Progress::default().interrupted(why))),
     };
+    if let Some(passed) = passed {
+        passed.ended(&outcome);
+    }
     let error = |error: M::Error| match Payload::encode(encoded.content_type, "the error", &error) {
         Ok(payload) => CallError::App(payload),
         Err(error) => CallError::Invalid(error.to_string()),

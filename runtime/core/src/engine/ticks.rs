@@ -50,8 +50,10 @@ pub struct TickStats {
 }
 
 /// What a ticker and its handle share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TickState {
+    /// An actor ticks at one rate with one method.
+    method: &'static str,
     stopped: AtomicBool,
     skipped: AtomicU64,
     /// A tick waits for the actor, or its turn runs on a task of its own.
@@ -59,6 +61,11 @@ pub(crate) struct TickState {
 }
 
 impl TickState {
+    pub(crate) fn new(method: &'static str) -> Self {
+        let (stopped, skipped, busy) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
+        Self { method, stopped, skipped, busy }
+    }
+
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -97,7 +104,12 @@ impl<M: Method> Outgoing for NewTicker<M> {
         let actor = activation.id().clone();
         let ticker = Arc::new(Ticker::<M> { call, state: state.clone(), actor: actor.clone() });
         let engine = activation.engine();
-        engine.ticks.by_actor.lock().entry(actor).or_default().push(state);
+        let mut by_actor = engine.ticks.by_actor.lock();
+        let states = by_actor.entry(actor).or_default();
+        // `#[on_activate]` runs again after a turn that was rolled back.
+        states.iter().filter(|earlier| earlier.method == state.method).for_each(|earlier| earlier.stop());
+        states.push(state);
+        drop(by_actor);
         engine.begin_ticking(ticker, period);
     }
 

@@ -4,10 +4,13 @@
 //! the very activation that set it, or not at all: whoever the timer finds in another one is not its actor any more.
 //! Cancelling works until the turn begins, so a turn may cancel its own timer without ending itself.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,13 +22,49 @@ use crate::actor::{Actor, Method};
 use crate::call::{CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::Payload;
 use crate::error::CallError;
-use crate::identity::CallId;
+use crate::identity::{ActorId, CallId};
 use crate::request::RequestContext;
 
 /// A timer that sleeps for long looks now and then whether its activation is still there.
 const LOOK: Duration = Duration::from_secs(60);
 /// A single timer that finds the mailbox full tries again after this long.
 const FULL_AGAIN: Duration = Duration::from_millis(50);
+
+/// The timers of a node that ring again and again.
+#[derive(Default)]
+pub(super) struct Timers(Mutex<HashMap<ActorId, Vec<Repeating>>>);
+
+struct Repeating {
+    method: &'static str,
+    arguments: Bytes,
+    cancel: Arc<Cancel>,
+}
+
+impl Timers {
+    /// Adds a timer in the place of an equal one: `#[on_activate]` runs again after a turn that was rolled back.
+    fn add(&self, actor: ActorId, timer: Repeating) {
+        let mut timers = self.0.lock();
+        let of_actor = timers.entry(actor).or_default();
+        of_actor.retain(|earlier| {
+            let equal = earlier.method == timer.method && earlier.arguments == timer.arguments;
+            if equal {
+                earlier.cancel.cancel();
+            }
+            !equal
+        });
+        of_actor.push(timer);
+    }
+
+    fn remove(&self, actor: &ActorId, cancel: &Arc<Cancel>) {
+        let mut timers = self.0.lock();
+        if let Some(of_actor) = timers.get_mut(actor) {
+            of_actor.retain(|timer| !Arc::ptr_eq(&timer.cancel, cancel));
+            if of_actor.is_empty() {
+                timers.remove(actor);
+            }
+        }
+    }
+}
 
 /// Ends a timer.
 #[derive(Debug, Default)]
@@ -125,8 +164,23 @@ pub(crate) struct NewTimer<M: Method> {
 impl<M: Method> Outgoing for NewTimer<M> {
     fn send(self: Box<Self>) {
         if let Some(activation) = self.call.activation() {
-            let env = activation.engine().env.clone();
-            env.spawn(Box::pin(async move { self.keep_time().await }));
+            let (engine, actor) = (activation.engine().clone(), activation.id().clone());
+            let env = engine.env.clone();
+            if self.period.is_none() {
+                env.spawn(Box::pin(self.keep_time()));
+                return;
+            }
+            let (arguments, cancel) = (self.call.arguments.data.clone(), self.cancel.clone());
+            let timer = Repeating { method: M::NAME, arguments, cancel: cancel.clone() };
+            engine.timers.add(actor.clone(), timer);
+            // The engine holds its tasks, not they the engine.
+            let engine = Arc::downgrade(&engine);
+            env.spawn(Box::pin(async move {
+                self.keep_time().await;
+                if let Some(engine) = engine.upgrade() {
+                    engine.timers.remove(&actor, &cancel);
+                }
+            }));
         }
     }
 
