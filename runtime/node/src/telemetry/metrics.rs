@@ -132,6 +132,18 @@ metrics! {
     "greenroom_dead_letters_dropped_total" counter [] "Durable dead letters that had to make room or were too old." => |node, observe| {
         observe(node.engine.dead_letters().dropped(), &[]);
     };
+    "greenroom_reminder_ticks_total" counter ["outcome"] "Ticks of reminders: done, failed (an attempt that will be repeated), given_up (a dead letter), skipped (missed, and not to be made up for)." => |node, observe| {
+        let stats = node.engine.reminder_stats();
+        observe(stats.ticks, &[("outcome", "done")]);
+        observe(stats.failures, &[("outcome", "failed")]);
+        observe(stats.given_up, &[("outcome", "given_up")]);
+        observe(stats.skipped, &[("outcome", "skipped")]);
+    };
+    "greenroom_ticks_total" counter ["outcome"] "Ticks of simulations: done, skipped (the actor could not take them in time)." => |node, observe| {
+        let stats = node.engine.tick_stats();
+        observe(stats.done, &[("outcome", "done")]);
+        observe(stats.skipped, &[("outcome", "skipped")]);
+    };
     "greenroom_mesh_one_way_total" counter ["outcome"] "Messages on the mesh that nobody answers: received, lost (their link ended before they left)." => |node, observe| {
         let stats = node.mesh_counts();
         observe(stats.one_way_in, &[("outcome", "received")]);
