@@ -1,7 +1,5 @@
 //! Calls of actors that are in memory.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 
@@ -42,17 +40,17 @@ impl<R: Rig> Stage<R> {
     }
 
     pub(super) async fn random(&mut self, n: u64) -> Result<Sample> {
-        let keys: Arc<[String]> = (0..RANDOM_ACTORS.min(n)).map(|i| format!("named-{i:06}")).collect();
-        if self.actors.is_empty() {
-            for key in keys.iter() {
-                self.actors.push(self.rig.start_named(key).await?);
+        if self.named.is_empty() {
+            self.keys = (0..RANDOM_ACTORS.min(n)).map(|i| format!("named-{i:06}")).collect();
+            for key in self.keys.iter() {
+                self.named.push(self.rig.start_named(key).await?);
                 self.rig.ask_by_key(key, 0).await?;
             }
         }
         let each = n.div_ceil(ASKING as u64);
         let stopwatch = Stopwatch::start();
         let callers = (0..ASKING).map(|number| {
-            let (rig, keys) = (self.rig.clone(), keys.clone());
+            let (rig, keys) = (self.rig.clone(), self.keys.clone());
             self.rig.caller(number, async move {
                 for _ in 0..each {
                     rig.ask_by_key(&keys[fastrand::usize(..keys.len())], 1).await?;

@@ -16,12 +16,15 @@ use crate::protocol::{Order, Program, Sample};
 pub(crate) struct Stage<R: Rig> {
     rig: Arc<R>,
     actors: Vec<R::Actor>,
+    /// Those that are called by their key, and the keys.
+    named: Vec<R::Actor>,
+    keys: Arc<[String]>,
     runs: u32,
 }
 
 impl<R: Rig> Stage<R> {
     pub(crate) fn new(rig: R) -> Self {
-        Self { rig: Arc::new(rig), actors: Vec::new(), runs: 0 }
+        Self { rig: Arc::new(rig), actors: Vec::new(), named: Vec::new(), keys: Arc::default(), runs: 0 }
     }
 
     pub(crate) async fn run(&mut self, Order { program, n }: Order) -> Result<Sample> {
