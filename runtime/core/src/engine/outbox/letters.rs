@@ -16,6 +16,7 @@ use crate::dead_letters::{DeadLetter, error_text};
 use crate::engine::Core;
 use crate::error::CallError;
 use crate::rows::{RowChange, RowRange, Space};
+use crate::shard::OwnedShard;
 
 /// How many dead letters a shard keeps.
 pub(super) const LETTERS_MAX: usize = 1_000;
@@ -78,6 +79,26 @@ impl Outbox {
             pair.remove(key);
         }
         Some(())
+    }
+
+    /// The rows by which a call that an actor of this shard was to get from itself becomes a dead letter. They are for a
+    /// record of the caller's.
+    pub(in crate::engine) fn letter_rows(
+        &self,
+        shard: &Arc<OwnedShard>,
+        message: Message,
+        error: &CallError<Payload>,
+    ) -> Vec<RowChange> {
+        let (kind, text, at_unix_ms) = (error.kind().to_owned(), error_text(error), self.env.unix_ms());
+        let letter = Letter { from: message.target.clone(), message, kind, error: text, at_unix_ms };
+        let dropped = self.of(shard).map(|of| of.state.lock().make_room(letter.key(), at_unix_ms));
+        let dropped = dropped.unwrap_or_default();
+        if let Some(core) = self.core() {
+            core.dead_letters.count(error.kind());
+            core.dead_letters.count_dropped(dropped.len());
+        }
+        let dropped = dropped.into_iter().map(|key| RowChange::remove(Space::DEAD_LETTER, key));
+        [letter.row()].into_iter().chain(dropped).collect()
     }
 
     /// The newest dead letters of the shards that are served here, and how many there are.

@@ -17,8 +17,8 @@ use super::stored::{Stored, due_of, name_in, split_name_key};
 use crate::call::{Call, CallContext, CallResult, Chain, DEFAULT_DEADLINE};
 use crate::codec::Payload;
 use crate::cx::Cx;
-use crate::engine::Core;
 use crate::engine::errand::Errand;
+use crate::engine::{Core, Message};
 use crate::error::CallError;
 use crate::identity::ActorId;
 use crate::request::RequestContext;
@@ -94,31 +94,30 @@ impl Reminders {
             Err(error) => return End::Failed(CallError::Invalid(error.to_string())),
         };
         let moved = stored.clone().moved(&key, step.next);
-        let errand =
-            Arc::new(Tick { reminders: self.clone(), shard: shard.clone(), taken: taken.clone(), moved });
+        let errand = |letter: Vec<RowChange>| {
+            let (reminders, shard) = (self.clone(), shard.clone());
+            Arc::new(Tick { reminders, shard, taken: taken.clone(), moved: moved.clone(), letter })
+        };
         let Some(tick) = step.tick else {
             tracing::info!(%actor, name, due, "a reminder's tick was missed and is skipped");
-            return match engine.move_on(shard, &actor, errand).await {
+            return match engine.move_on(shard, &actor, errand(Vec::new())).await {
                 Ok(()) => End::Skipped,
                 Err(_) => End::Unreachable,
             };
         };
-        match engine.call_with_errand(shard, call(&engine, &actor, &stored, &key, tick), errand.clone()).await
-        {
+        let call = call(&engine, &actor, &stored, &key, tick);
+        let (method, arguments, id) = (call.method.clone(), call.arguments.clone(), call.context.id);
+        match engine.call_with_errand(shard, call, errand(Vec::new())).await {
             Ok(_) => End::Done,
             Err(CallError::Unavailable(_) | CallError::Overloaded(_)) => End::Unreachable,
             Err(error) if taken.failures + 1 >= ATTEMPTS => {
-                if engine.move_on(shard, &actor, errand).await.is_err() {
-                    return End::Unreachable;
+                tracing::error!(%actor, name, %error, "a reminder's tick is given up: a dead letter");
+                let message = Message { target: actor.clone(), method, arguments, id };
+                let letter = engine.outbox.letter_rows(shard, message, &error);
+                match engine.move_on(shard, &actor, errand(letter)).await {
+                    Ok(()) => End::GivenUp,
+                    Err(_) => End::Unreachable,
                 }
-                let why = format!("reminder {name:?}: {error}");
-                tracing::error!(%actor, name, %error, "a reminder's tick is given up");
-                let error = match error {
-                    CallError::App(_) => CallError::Invalid(why),
-                    error => error,
-                };
-                engine.dead_letters().told(self.env.unix_ms(), actor, stored.method, &error);
-                End::GivenUp
             }
             Err(error) => End::Failed(error),
         }
@@ -146,6 +145,8 @@ struct Tick {
     shard: Arc<OwnedShard>,
     taken: Taken,
     moved: RowChange,
+    /// What is to be kept of a tick that is given up.
+    letter: Vec<RowChange>,
 }
 
 impl Tick {
@@ -166,7 +167,7 @@ impl Errand for Tick {
 
     fn rows(&self) -> Result<Vec<RowChange>, String> {
         self.check()?;
-        Ok(vec![self.moved.clone()])
+        Ok([self.moved.clone()].into_iter().chain(self.letter.iter().cloned()).collect())
     }
 }
 
