@@ -23,6 +23,9 @@ struct Args {
     /// Also write the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw the figures of `actors` into this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Measure this part only; of `actors`, the programs whose name contains this
     #[arg(long, value_name = "PART")]
     only: Option<String>,
@@ -94,6 +97,9 @@ async fn run(args: Args) -> Result<()> {
     if let Some(file) = args.json {
         let json = serde_json::to_string_pretty(&report.figures())? + "\n";
         std::fs::write(&file, json).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(file) = args.svg {
+        actors::draw(&report, &file)?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Actix: `send`, `do_send` and `run_interval`. An actor lives on one thread, an arbiter, of which there is one per
-//! core here; callers run on them too, beside the actors that they call, as the handlers of an Actix program do.
+//! core here; callers run on them too, as the handlers of an Actix program do.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -156,7 +156,10 @@ impl Rig for Actix {
         work: impl Future<Output = Result<()>> + Send + 'static,
     ) -> BoxFuture<'static, Result<()>> {
         let (done, outcome) = oneshot::channel();
-        self.arbiter(number).spawn(async move {
+        // Actors are dealt out in turns; so of the callers with an actor each only some are on their actor's thread, and
+        // the first caller is not, as where nobody chooses.
+        let arbiter = self.arbiter(number / self.arbiters.len() + 1);
+        arbiter.spawn(async move {
             // It is waited for.
             let _ = done.send(work.await);
         });

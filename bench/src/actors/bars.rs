@@ -27,7 +27,7 @@ impl Bar {
     }
 }
 
-/// The bars with what was measured.
+/// The bars with what was measured; those of programs that were not are not shown.
 pub(crate) struct Bars(Vec<Bar>);
 
 /// Compares a report with the bars.
@@ -75,7 +75,7 @@ impl Display for Bars {
         let mut table = Table::new();
         table.load_style(ASCII_MARKDOWN);
         table.set_header(["program", "bar", "limit", "greenroom", "met"]);
-        for bar in &self.0 {
+        for bar in self.0.iter().filter(|bar| bar.ours.is_some()) {
             let name = bar.program.split(':').next().unwrap_or_default();
             let cell = |value: Option<f64>| value.map_or("not measured".into(), |v| bar.unit.show(v));
             let met = match bar.is_met() {

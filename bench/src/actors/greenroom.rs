@@ -93,6 +93,13 @@ impl Rig for Greenroom {
         Ok(if self.plain { pinger.plain(by).await? } else { pinger.ping(by).await? })
     }
 
+    async fn tell(&self, actor: &Self::Actor, by: u64) -> Result<()> {
+        let pinger = self.runtime.actor::<Pinger>(actor);
+        Ok(if self.plain { pinger.plain(by).tell()? } else { pinger.ping(by).tell()? })
+    }
+
+    // Here go ticks, once an actor type can have them.
+
     async fn skynet(&self, leaves: u64) -> Result<u64> {
         let run = self.skynets.fetch_add(1, Ordering::Relaxed);
         let root = self.runtime.actor::<Skynet>(skynet_key(run, 0, leaves));

@@ -5,6 +5,7 @@
 //! new processes each round. What a rig has to do is in the crate `greenroom-bench-rig`.
 
 mod bars;
+mod chart;
 mod greenroom;
 mod machine;
 mod rigs;
@@ -17,6 +18,7 @@ use greenroom_bench_rig::protocol::{Answer, Sample};
 use greenroom_bench_rig::{Floor, Map, serve};
 
 pub(crate) use bars::bars;
+pub(crate) use chart::draw;
 pub(crate) use machine::Machine;
 use rigs::{Kind, RIGS, Rig};
 use table::{PROGRAMS, Program};

@@ -147,7 +147,7 @@ impl Kind {
     fn warm_ups(&self, program: &Program) -> u32 {
         match self.start {
             _ if program.warm_up == 0 => 0,
-            Start::Java(..) => 10,
+            Start::Java(..) => 3,
             _ => 1,
         }
     }

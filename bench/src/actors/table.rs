@@ -87,6 +87,16 @@ impl Program {
         if self.base == MAP { ["wall ÷ look-up", CPU_TO_MAP] } else { [WALL_TO_FLOOR, CPU_TO_FLOOR] }
     }
 
+    /// The metric that says most, and is better the less it is.
+    pub(super) fn headline(&self) -> &'static str {
+        match self.what {
+            protocol::Program::Skynet | protocol::Program::Activation => WALL,
+            protocol::Program::Idle => RESIDENT,
+            protocol::Program::Ticks => SHARE,
+            _ => CPU,
+        }
+    }
+
     /// What of a sample stands in the table.
     pub(super) fn metrics(&self, sample: &Sample) -> Vec<(&'static str, Unit, f64)> {
         let per_operation = |nanos: u64| nanos as f64 / sample.operations as f64;
