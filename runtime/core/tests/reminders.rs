@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_core::rows::{RowRange, Space, replay};
-use greenroom_core::{AppError, CallError, Cx, Missed, Result, Schedule};
+use greenroom_core::{ActorId, AppError, CallError, Cx, Missed, Result, Schedule};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::{Disk, Node};
@@ -401,4 +401,29 @@ async fn many_in_the_same_second_tick_a_bounded_number_at_a_time_and_calls_get_t
     }
     assert!(SLOWEST.load(Ordering::SeqCst) <= 64);
     assert!(slowest < Duration::from_millis(20), "a call waited {slowest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i5_a_shard_that_commits_nothing_does_not_delay_the_reminders_of_another() {
+    let node = Arc::new(Node::new::<Clock>());
+    let shard_of = |key: &str| format!("Clock/{key}").parse::<ActorId>().unwrap().shard(node.engine.shards());
+    let stuck = shard_of("stuck");
+    let keys: Vec<_> = (0..2_000).map(|n| format!("n{n}")).filter(|key| shard_of(key) == stuck).collect();
+    let free = (0..).map(|n| format!("free{n}")).find(|key| shard_of(key) != stuck).unwrap();
+    for key in keys.iter().take(150).chain([&free]) {
+        let clock = node.actor::<Clock>(key);
+        let mut set = Box::pin(clock.every("beat".into(), 1_000, "all".into(), 1));
+        assert!(futures_util::poll!(&mut set).is_pending());
+        node.sync();
+        set.await.unwrap();
+    }
+    // From now on only the shard of the one is synced.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        node.sync_shard(shard_of(&free));
+        sleep(Duration::from_millis(1)).await;
+    }
+    let clock = node.actor::<Clock>(&free);
+    let ticks = clock.ticks().await.unwrap().len();
+    assert!((9..=10).contains(&ticks), "{ticks}");
 }

@@ -123,7 +123,7 @@ impl Agenda {
         }
     }
 
-    fn wants_page(&self) -> bool {
+    pub(super) fn wants_page(&self) -> bool {
         let short = self.waiting.len() < WAITING_LOW && self.busy.len() < BUSY_MAX;
         short && self.known_until.is_some() && self.reading.is_none()
     }

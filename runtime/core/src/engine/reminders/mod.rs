@@ -37,6 +37,8 @@ pub(crate) use stored::{Stored, name_key, split_name_key};
 
 /// How many ticks of a node run at the same time.
 const TICKS_AT_ONCE: usize = 64;
+/// How many of these may be of one shard: one whose disk or copies are slow holds up no other (I5).
+const TICKS_OF_A_SHARD: usize = 16;
 /// How long the task sleeps at most: the calendar may be set anew meanwhile.
 const CALENDAR_CHECK: Duration = Duration::from_secs(5);
 /// How long to wait before a page is read again after an error.
@@ -67,6 +69,8 @@ struct Served {
     /// Where it stands in the calendar; `None`: nowhere, or among those that are ready.
     at: Option<u64>,
     ready: bool,
+    /// How many of its ticks run.
+    running: usize,
 }
 
 /// What the task does next.
@@ -154,6 +158,18 @@ impl Reminders {
         Some(result)
     }
 
+    /// A tick of this shard has ended, well or not.
+    fn ended(&self, shard: &Arc<OwnedShard>) {
+        let mut state = self.state.lock();
+        let served = state.shards.get_mut(&shard.shard());
+        if let Some(served) = served.filter(|served| Arc::ptr_eq(&served.shard, shard)) {
+            served.running -= 1;
+            if state.plan(shard.shard()) {
+                self.wake.notify_one();
+            }
+        }
+    }
+
     fn is_current(&self, shard: &Arc<OwnedShard>, taken: &Taken) -> bool {
         let state = self.state.lock();
         let served = state.shards.get(&shard.shard()).filter(|served| Arc::ptr_eq(&served.shard, shard));
@@ -188,7 +204,8 @@ impl State {
         if served.ready {
             return false;
         }
-        let next = served.agenda.next_event();
+        let may_tick = served.running < TICKS_OF_A_SHARD;
+        let next = served.agenda.next_event().filter(|_| may_tick || served.agenda.wants_page());
         if next == served.at {
             return false;
         }
@@ -217,7 +234,9 @@ impl State {
                 self.ready.push_back(shard);
                 return job;
             }
-            if let Some(taken) = served.agenda.take(now) {
+            let may_tick = served.running < TICKS_OF_A_SHARD;
+            if may_tick && let Some(taken) = served.agenda.take(now) {
+                served.running += 1;
                 let job = Job::Tick(served.shard.clone(), taken);
                 self.ready.push_back(shard);
                 return job;
@@ -235,7 +254,8 @@ impl RowFollower for Reminders {
         if let Some(Served { at: Some(at), .. }) = state.shards.remove(&shard.shard()) {
             state.calendar.remove(&(at, shard.shard()));
         }
-        let served = Served { shard: shard.clone(), agenda: Agenda::new(), at: None, ready: false };
+        let served =
+            Served { shard: shard.clone(), agenda: Agenda::new(), at: None, ready: false, running: 0 };
         state.shards.insert(shard.shard(), served);
         state.plan(shard.shard());
         self.wake.notify_one();
@@ -278,6 +298,7 @@ async fn work(reminders: Weak<Reminders>) {
                 let task = this.clone();
                 this.env.spawn(Box::pin(async move {
                     task.tick(&shard, taken).await;
+                    task.ended(&shard);
                     drop(permit);
                 }));
             }

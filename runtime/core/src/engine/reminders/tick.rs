@@ -29,6 +29,8 @@ use crate::shard::OwnedShard;
 pub(crate) const ATTEMPTS: u32 = 5;
 /// How long after the first failure it is tried again; twice as long after each further one.
 const FIRST_AGAIN: Duration = Duration::from_secs(1);
+/// So often the time is doubled at most: about an hour, for what cannot be given up because its row cannot be read.
+const LONGEST_AGAIN: u32 = 12;
 /// How long to wait for an actor that cannot be reached right now.
 const UNREACHABLE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -66,7 +68,7 @@ impl Reminders {
                 let name =
                     split_name_key(&name_in(&taken.key)).map(|(actor, name)| format!("{actor} {name}"));
                 tracing::warn!(reminder = name, attempt = taken.failures + 1, %error, "a reminder's tick failed");
-                (taken.failures + 1, FIRST_AGAIN * 2u32.saturating_pow(taken.failures))
+                (taken.failures + 1, FIRST_AGAIN * 2u32.pow(taken.failures.min(LONGEST_AGAIN)))
             }
             End::Unreachable => (taken.failures, UNREACHABLE_AGAIN),
         };
@@ -77,7 +79,9 @@ impl Reminders {
 
     async fn try_tick(self: &Arc<Self>, shard: &Arc<OwnedShard>, taken: &Taken) -> End {
         let Some(engine) = self.engine() else { return End::Unreachable };
-        if shard.gate().wait(taken.seq).await.is_err() {
+        // Not for ever: its place among those that tick is wanted.
+        let durable = tokio::time::timeout(DEFAULT_DEADLINE, shard.gate().wait(taken.seq)).await;
+        if !matches!(durable, Ok(Ok(()))) {
             return End::Unreachable;
         }
         let (due, key) = (due_of(&taken.key), name_in(&taken.key));
