@@ -75,9 +75,14 @@ impl Pipeline {
             bytes: 0,
             progress: Vec::new(),
         };
+        // Who is told of commits may start tasks: they run in the runtime that has opened the store, if one has.
+        let runtime = tokio::runtime::Handle::try_current().ok();
         let committer = thread::Builder::new()
             .name("store-committer".into())
-            .spawn(move || committer.run())
+            .spawn(move || {
+                let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
+                committer.run()
+            })
             .map_err(StoreError::Thread)?;
         Ok(Self { shared, engine, committer: Mutex::new(Some(committer)) })
     }
