@@ -177,8 +177,14 @@ impl Model {
                 String::new()
             }
             Op::Remove(k) => show(self.map.remove(&key(k))),
-            Op::Clear => show(self.map.clear()),
-            Op::Push(v) => show(self.list.push_back(v)),
+            Op::Clear => {
+                self.map.clear();
+                show(())
+            }
+            Op::Push(v) => {
+                self.list.push_back(v);
+                show(())
+            }
             Op::PushMany(count) => {
                 self.list.extend((0..count).map(u32::from));
                 String::new()
@@ -186,7 +192,10 @@ impl Model {
             Op::Set(index, v) => show(self.list.get_mut(index as usize).map(|at| *at = v).is_some()),
             Op::Pop => show(self.list.pop_back()),
             Op::PopFront => show(self.list.pop_front()),
-            Op::ClearList => show(self.list.clear()),
+            Op::ClearList => {
+                self.list.clear();
+                show(())
+            }
             Op::Look(look) => self.ask(look),
         }
     }

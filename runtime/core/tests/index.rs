@@ -107,9 +107,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A player's guild and level.
+type Model = (Option<String>, u64);
+
 async fn check(steps: Vec<Step>) {
     let mut node = started(Node::new::<Player>());
-    let mut players: BTreeMap<String, (Option<String>, u64)> = BTreeMap::new();
+    let mut players: BTreeMap<String, Model> = BTreeMap::new();
     for step in steps {
         match step {
             Step::Join { player, guild, level, fail } => {
@@ -130,7 +133,7 @@ async fn check(steps: Vec<Step>) {
             Step::Crash => node = started(Node::over::<Player>(node.disk.after_power_cut())),
         }
     }
-    let such = |is: &dyn Fn(&(Option<String>, u64)) -> bool| {
+    let such = |is: &dyn Fn(&Model) -> bool| {
         players.iter().filter(|(_, player)| is(player)).map(|(key, _)| key.clone()).collect::<BTreeSet<_>>()
     };
     for guild in ["g0", "g1", "g2", "g"] {
