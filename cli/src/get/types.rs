@@ -104,6 +104,7 @@ mod tests {
             name: name.into(),
             access: access.into(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            ..MethodStatus::default()
         };
         let counter = |activations| TypeStatus {
             name: "Counter".into(),
