@@ -26,6 +26,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::queries::Player;
+
 /// Small enough to look at, on two pages.
 pub(crate) const SHARDS: u16 = 300;
 
@@ -114,7 +116,8 @@ impl Cluster {
         let store = Store::open(self.volumes[node].path(), StoreOptions::new("test"), shards.sink()).unwrap();
         let store = Arc::new(store);
         let env: Arc<dyn Env> = Arc::new(SystemEnv);
-        let engine = Engine::builder(env.clone(), shards.count()).register::<Counter>().build();
+        let engine = Engine::builder(env.clone(), shards.count());
+        let engine = engine.register::<Counter>().register::<Player>().build();
         let name = format!("n-{node}");
         let map_frozen = watch::Sender::new(false);
         let coordination = TestCoordination {

@@ -6,4 +6,5 @@
 mod harness;
 mod membership;
 mod messages;
+mod queries;
 mod routing;
