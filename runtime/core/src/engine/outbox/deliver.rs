@@ -46,7 +46,11 @@ impl Attempts {
         let Err(error) = outcome else { return Verdict::Applied };
         self.made += 1;
         match error {
-            CallError::App(_) | CallError::NotFound(_) | CallError::Invalid(_) | CallError::Panicked(_) => {
+            CallError::App(_)
+            | CallError::NotFound(_)
+            | CallError::Invalid(_)
+            | CallError::Panicked(_)
+            | CallError::Refused(_) => {
                 self.refused += 1;
                 if self.refused >= REFUSALS_MAX {
                     return Verdict::GiveUp(error);
@@ -75,7 +79,11 @@ impl Outbox {
         loop {
             let permit = self.permits.acquire().await.ok()?;
             of.shard.gate().committed()?;
-            let transport = self.core()?.transport()?;
+            let Some(transport) = self.core()?.transport() else {
+                // The node is still being put together.
+                tokio::time::sleep(FIRST_WAIT).await;
+                continue;
+            };
             let deadline = self.env.now() + ATTEMPT;
             let delivery = Delivery { from: id.from.clone(), lane, epoch, number, again };
             let outcome = transport.call(message.call(delivery, deadline)).await;
