@@ -5,7 +5,8 @@
 //! memory that actors have left is used again, but hardly ever goes back to the system, so the figure does not fall.
 //! Therefore pressure is turned into a **ceiling** of how many actors may be in memory:
 //!
-//! - Each time the process has grown above the soft limit, the ceiling is set to seven eighths of the actors there are.
+//! - Each time the process has grown above the soft limit, the ceiling is set to seven eighths of what it
+//!   was, or of the actors there are if there was none.
 //! - While it does not grow further, the ceiling stays: more than that leave again.
 //! - Below the soft limit there is no ceiling.
 //!
@@ -59,7 +60,9 @@ impl Pressure {
             Some(ceiling) if used <= self.mark.saturating_add(noise) => ceiling,
             _ => {
                 self.mark = used;
-                actors - actors.div_ceil(8)
+                // Who came since the last reading leaves again, too: a ceiling never rises under pressure.
+                let before = self.ceiling.unwrap_or(actors).min(actors);
+                before - before.div_ceil(8)
             }
         };
         self.ceiling = Some(ceiling);
@@ -135,8 +138,8 @@ mod tests {
         // The freed memory was not given back, which is no growth.
         assert_eq!(pressure.observe(LIMITS, 825, 875), Measures { shed: 0, room: None });
         assert_eq!(pressure.observe(LIMITS, 825, 900), Measures { shed: 25, room: None });
-        assert_eq!(pressure.observe(LIMITS, 950, 880), Measures { shed: 110, room: Some(0) });
-        assert_eq!(pressure.observe(LIMITS, 950, 765), Measures { shed: 0, room: Some(5) });
+        assert_eq!(pressure.observe(LIMITS, 950, 880), Measures { shed: 115, room: Some(0) });
+        assert_eq!(pressure.observe(LIMITS, 950, 760), Measures { shed: 0, room: Some(5) });
         assert_eq!(pressure.observe(LIMITS, 790, 770), Measures { shed: 0, room: None });
         assert_eq!(pressure.observe(LIMITS, 890, 800), Measures { shed: 100, room: None });
     }
