@@ -77,7 +77,13 @@ pub(crate) fn request(method: &str, arguments: &[u8]) -> MeshRequest {
         request: Default::default(),
     };
     let arguments = Payload { data: Bytes::copy_from_slice(arguments), ..Default::default() };
-    let call = Call { target: "Counter/page-1".parse().unwrap(), method: method.into(), arguments, context, delivery: None };
+    let call = Call {
+        target: "Counter/page-1".parse().unwrap(),
+        method: method.into(),
+        arguments,
+        context,
+        delivery: None,
+    };
     MeshRequest { shard: Shard(3), epoch: Epoch(9), call, one_way: false }
 }
 

@@ -23,6 +23,9 @@ use crate::identity::ActorId;
 use crate::shard::OwnedShard;
 use crate::stripes::Striped;
 
+/// Takes a reliable message.
+type Receive = fn(Arc<Core>, Arc<OwnedShard>, Call, Arc<Delivery>) -> BoxFuture<'static, CallResult>;
+
 /// A method of the actor type `A` in the table of its type.
 pub struct MethodEntry<A> {
     name: &'static str,
@@ -31,7 +34,7 @@ pub struct MethodEntry<A> {
     arguments: &'static [&'static str],
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
     tell: fn(&Arc<Core>, Arc<OwnedShard>, Call),
-    receive: fn(Arc<Core>, Arc<OwnedShard>, Call, Arc<Delivery>) -> BoxFuture<'static, CallResult>,
+    receive: Receive,
     call_with_errand: fn(Arc<Core>, Arc<OwnedShard>, Call, SharedErrand) -> BoxFuture<'static, CallResult>,
     actor: PhantomData<fn() -> A>,
 }
