@@ -90,7 +90,7 @@ mod tests {
             at_unix_ms: 1_700_000_000_000,
             durable: true,
         };
-        insta::assert_snapshot!(render_list(&[LetterRow::from(letter)], ListFormat::Yaml).unwrap(), @r"
+        insta::assert_snapshot!(render_list(&[LetterRow::from(letter)], ListFormat::Yaml).unwrap(), @r#"
         items:
         - id: 17-0000018bcfe56800000000000000000000000000000004d2
           from: Account/anna
@@ -98,8 +98,8 @@ mod tests {
           method: get
           kind: app
           error: this account is closed
-          at: 2023-11-14T22:13:20Z
+          at: "2023-11-14T22:13:20Z"
           durable: true
-        ");
+        "#);
     }
 }
