@@ -95,7 +95,8 @@ impl Rig for Greenroom {
 
     async fn tell(&self, actor: &Self::Actor, by: u64) -> Result<()> {
         let pinger = self.runtime.actor::<Pinger>(actor);
-        Ok(if self.plain { pinger.plain(by).tell()? } else { pinger.ping(by).tell()? })
+        let told = if self.plain { pinger.plain(by).tell() } else { pinger.ping(by).tell() };
+        Ok(told?)
     }
 
     // Here go ticks, once an actor type can have them.

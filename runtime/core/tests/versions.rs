@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "the rig of all tests of this crate")]
 mod support;
 
 use std::sync::Arc;

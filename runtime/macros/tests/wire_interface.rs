@@ -94,6 +94,7 @@ fn attributes_set_type_and_options() {
         idle_timeout: Duration::from_secs(90),
         mailbox: 7,
         no_rollback: true,
+        ..ActorOptions::DEFAULT
     };
     assert_eq!(Presence::OPTIONS, options);
 }

@@ -8,7 +8,7 @@ use greenroom_core::actor::{Actor, ActorMethods};
 use greenroom_core::engine::deactivate_anywhere;
 use greenroom_core::filter::Filter;
 use greenroom_core::index::Query;
-use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::reference::ActorRef;
 use greenroom_core::{ActorId, CallError};
 use greenroom_proto::v1;
 use thiserror::Error;

@@ -8,5 +8,4 @@ mod order;
 mod town;
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "each test uses some of it")]
 mod support;

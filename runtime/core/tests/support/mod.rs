@@ -1,5 +1,8 @@
 //! One engine that serves every shard, over a journal whose disk is as slow as the test says.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
