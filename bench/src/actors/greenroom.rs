@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use greenroom::{Actor, Cx, Runtime, actor_methods};
-use greenroom_bench_rig::Rig;
+use greenroom_bench_rig::{Rig, TICKS_PER_SECOND, ticked};
 use serde::{Deserialize, Serialize};
 
 /// A number in memory.
@@ -51,6 +51,26 @@ impl Skynet {
     }
 }
 
+/// Ticks, and notes when.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(volatile)]
+struct Ticker {
+    #[serde(skip)]
+    last: Option<Instant>,
+}
+
+#[actor_methods]
+impl Ticker {
+    async fn start(&mut self, cx: &Cx) -> greenroom::Result<()> {
+        cx.ticks(TICKS_PER_SECOND.into(), cx.actor::<Self>(cx.key()).tick())?;
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        ticked(&mut self.last);
+    }
+}
+
 /// Each run has a tree of its own: its actors are new.
 fn skynet_key(run: u64, first: u64, leaves: u64) -> String {
     format!("{run}-{leaves}-{first}")
@@ -69,7 +89,7 @@ pub(super) struct Greenroom {
 
 impl Greenroom {
     pub(super) async fn start(plain: bool) -> Result<Self> {
-        let runtime = Runtime::local().actor::<Pinger>().actor::<Skynet>().start().await?;
+        let runtime = Runtime::local().actor::<Pinger>().actor::<Skynet>().actor::<Ticker>().start().await?;
         Ok(Self { runtime, plain, skynets: AtomicU64::new(0) })
     }
 }
@@ -99,7 +119,12 @@ impl Rig for Greenroom {
         Ok(told?)
     }
 
-    // Here go ticks, once an actor type can have them.
+    async fn ticks(&self, actors: u64) -> Result<()> {
+        for number in 0..actors {
+            self.runtime.actor::<Ticker>(number.to_string()).start().await?;
+        }
+        Ok(())
+    }
 
     async fn skynet(&self, leaves: u64) -> Result<u64> {
         let run = self.skynets.fetch_add(1, Ordering::Relaxed);
