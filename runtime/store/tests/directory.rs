@@ -65,7 +65,7 @@ fn another_format_or_engine_is_refused_by_name() {
     // A later format may have anything else in it.
     fs::write(dir.path().join("store.json"), r#"{"format": 7, "name": "x"}"#).unwrap();
     let error = refusal(dir.path(), "test").to_string();
-    assert!(error.contains("has format 7, this version knows format 1 only"), "{error}");
+    assert!(error.contains("has format 7, this version knows format 2 only"), "{error}");
 }
 
 #[test]
