@@ -30,6 +30,10 @@ impl Person {
         self.heard.clone()
     }
 
+    async fn heard_by(&self, cx: &Cx, other: String) -> Result<Vec<u64>> {
+        Ok(cx.actor::<Person>(&other).heard().await?)
+    }
+
     async fn refuse(&mut self, value: u64) -> Result<()> {
         self.heard.push(value);
         Err(AppError::new("I do not want to hear that"))
@@ -207,6 +211,21 @@ async fn a_later_turn_does_not_overtake_what_an_earlier_one_told() {
         sender.call("hearer".into(), 3 * n + 2).await.unwrap();
     }
     heard(&node, "hearer", 0..600).await;
+}
+
+/// The call could run at once when the commit is durable; the message has not left yet at that moment.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_could_run_in_place_does_not_overtake_what_an_earlier_turn_told() {
+    let node = Arc::new(Node::new::<Person>());
+    let sender = node.actor::<Person>("sender");
+    assert_eq!(node.actor::<Person>("hearer").heard().await, Ok(vec![]));
+    let mut telling = Box::pin(sender.tell_all("hearer".into(), vec![1]));
+    assert!(poll!(&mut telling).is_pending());
+    node.sync();
+    let mut asking = Box::pin(sender.heard_by("hearer".into()));
+    assert!(poll!(&mut asking).is_pending());
+    node.sync_always();
+    assert_eq!(asking.await, Ok(vec![1]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

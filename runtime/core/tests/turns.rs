@@ -17,6 +17,8 @@ use support::Node;
 
 /// How many turns of `alone` are between their beginning and their end.
 static ALONE: AtomicUsize = AtomicUsize::new(0);
+/// How many turns of `seen` there were.
+static SEEN: AtomicUsize = AtomicUsize::new(0);
 /// How many turns of `together` have begun.
 static TOGETHER: AtomicUsize = AtomicUsize::new(0);
 
@@ -86,6 +88,14 @@ impl Probe {
             return Ok(cx.actor::<Probe>(&back).values().await?.len());
         }
         Ok(cx.actor::<Probe>(&key).read_of(String::new(), back).await?)
+    }
+
+    async fn seen(&self) -> usize {
+        SEEN.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    async fn look_at(&self, cx: &Cx, key: String) -> Result<usize> {
+        Ok(cx.actor::<Probe>(&key).seen().await?)
     }
 
     async fn push_to(&mut self, cx: &Cx, key: String, value: u64) -> Result<usize> {
@@ -185,6 +195,21 @@ async fn i3_errors_and_calls_in_the_middle_of_a_turn_wait_for_what_the_turn_saw(
     node.sync_always();
     assert!(failing.await.is_err());
     assert_eq!(calling.await.unwrap(), 1);
+}
+
+/// The call goes to an actor that is in memory and idle: nothing but the gate keeps it from running at once.
+#[tokio::test(start_paused = true)]
+async fn i3_a_call_that_could_run_in_place_waits_for_what_its_turn_saw() {
+    let node = Arc::new(Node::new::<Probe>());
+    let (probe, other) = (node.actor::<Probe>("gated"), node.actor::<Probe>("other"));
+    assert_eq!(other.seen().await, Ok(1));
+    let mut first = Box::pin(probe.push(1));
+    let mut looking = Box::pin(probe.look_at("other".into()));
+    assert!(poll!(&mut first).is_pending() && poll!(&mut looking).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(SEEN.load(Ordering::SeqCst), 1, "the call has left before the commit that its turn saw");
+    node.sync();
+    assert_eq!(looking.await, Ok(2));
 }
 
 #[tokio::test]
