@@ -400,13 +400,16 @@ async fn i5_a_shard_that_waits_or_moves_delays_no_call_to_another() {
 #[tokio::test(start_paused = true)]
 async fn a_draining_engine_finishes_what_runs_and_takes_nothing_new() {
     let node = node();
-    let probe = node.actor::<Probe>("draining");
+    let (probe, idle) = (node.actor::<Probe>("draining"), node.actor::<Probe>("idle"));
+    assert!(idle.values().await.unwrap().is_empty());
     let mut running = Box::pin(probe.push_then_sleep(1, 5));
     assert!(poll!(&mut running).is_pending());
     let engine = node.engine.clone();
     let drain = tokio::spawn(async move { engine.drain(Duration::from_secs(30)).await });
     tokio::task::yield_now().await;
+    // One of them would have to wait, the other one could run in place.
     assert_eq!(probe.values().await.unwrap_err().kind(), "unavailable");
+    assert_eq!(idle.values().await.unwrap_err().kind(), "unavailable");
     running.await.unwrap();
     assert_eq!(drain.await.unwrap(), 0);
 }
