@@ -139,6 +139,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     const ARGUMENTS: &'static [&'static str];
     /// Whether [`run`](Self::run) looks at its context. Making one for a method that does not costs as much as its turn.
     const TAKES_CX: bool = true;
+    /// Whether [`run`](Self::run) ends when it is first polled: there is nothing in it that it could wait for.
+    const IMMEDIATE: bool = false;
     /// Its place among the methods of its block.
     const INDEX: usize = 0;
 

@@ -10,7 +10,7 @@ use crate::cx::Cx;
 use crate::engine::{Core, IN_ORDER, Message, Outgoing, Place};
 use crate::error::CallError;
 use crate::identity::ActorId;
-use crate::reference::{Call, MOVED_AWAY, Origin, encode};
+use crate::reference::{Call, MOVED_AWAY, Origin, Prepared, encode};
 
 impl Cx {
     /// Sends a message: makes the call when this turn has ended well, without waiting for its reply.
@@ -87,11 +87,10 @@ impl<M: Method> Call<M> {
     pub fn tell(self) -> Result<(), CallError> {
         match self.turn() {
             Some(turn) => turn.tell(self),
-            None => {
-                let Letter { origin, target, context, arguments } = Letter::new(self)?;
-                send::<M>(&origin, target, context, arguments);
-                Ok(())
-            }
+            None => match begin(self.into_prepared()) {
+                Some(call) => Ok(Letter::of(call)?.send_now()),
+                None => Ok(()),
+            },
         }
     }
 }
@@ -106,12 +105,32 @@ struct Letter<M: Method> {
 
 impl<M: Method> Letter<M> {
     fn new(call: Call<M>) -> Result<Self, CallError> {
-        let call = call.into_prepared();
+        Self::of(call.into_prepared())
+    }
+
+    fn of(call: Prepared<M>) -> Result<Self, CallError> {
         let context = call.head.checked_context()?;
         let target = call.head.target.map_err(|error| CallError::Invalid(error.to_string()))?;
         let arguments = call.arguments.expect("a call that has not begun has its arguments");
         Ok(Self { origin: call.head.origin, target, context, arguments })
     }
+}
+
+impl<M: Method> Letter<M> {
+    fn send_now(self) {
+        send::<M>(&self.origin, self.target, self.context, self.arguments);
+    }
+}
+
+/// Runs the turn of a program's message if that can be done now, else gives the message back.
+fn begin<M: Method>(mut call: Prepared<M>) -> Option<Prepared<M>> {
+    let head = &call.head;
+    let (Some(engine), Ok(target), None) = (head.origin.engine(), &head.target, &head.request) else {
+        return Some(call);
+    };
+    let arguments = call.arguments.take()?;
+    call.arguments = engine.tell_now::<M>(target, || head.context(), arguments);
+    call.arguments.is_some().then_some(call)
 }
 
 impl<M: Method> Outgoing for Letter<M> {

@@ -133,7 +133,7 @@ pub(crate) struct Head {
     /// If the caller chose one.
     deadline: Option<Instant>,
     /// What the caller adds to the request context, or why it cannot.
-    request: Option<Box<Result<RequestContext, TooLarge>>>,
+    pub(crate) request: Option<Box<Result<RequestContext, TooLarge>>>,
 }
 
 // The pieces are only moved, never pinned in place: the running future has a box of its own.

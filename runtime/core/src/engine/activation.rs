@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Core;
+use super::scratch::Scratch;
 use super::state;
 use super::types::Dispatch;
 use super::window::CallWindow;
@@ -35,8 +36,6 @@ pub struct Loaded<A> {
     pub(crate) state: A,
     /// The last good state, encoded: what a new state is compared with, and what a failed turn goes back to.
     pub(crate) saved: Bytes,
-    /// The same for volatile types, encoded before each exclusive turn, always into this memory.
-    pub(crate) before: Vec<u8>,
     /// The newest record whose effect this state shows. Output waits for it.
     pub(crate) saw: Seq,
     /// The calls that were applied lately.
@@ -166,7 +165,8 @@ impl<A: Actor> Activation<A> {
         let granted = {
             let mut cell = self.cell.lock();
             if may_enter(&cell, entry) {
-                return Ok(self.grant(&mut cell, entry.exclusive));
+                let (exclusive, loaded) = take_turn(&mut cell, entry.exclusive);
+                return Ok(TurnGuard::new(self.clone(), exclusive, loaded));
             }
             if cell.turns == Turns::Gone {
                 return Err(EnterError::Gone);
@@ -181,10 +181,12 @@ impl<A: Actor> Activation<A> {
         granted.await.map_err(|_| EnterError::Gone)
     }
 
-    /// Gives the turn out. The caller has checked that it may.
-    fn grant(self: &Arc<Self>, cell: &mut Cell<A>, exclusive: bool) -> TurnGuard<A> {
-        let (exclusive, loaded) = take_turn(cell, exclusive);
-        TurnGuard::new(self.clone(), exclusive, loaded)
+    /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what
+    /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end). Whether it is exclusive, and
+    /// the state for it.
+    pub(super) fn begin(&self, entry: Entry) -> Option<(bool, Option<Arc<Loaded<A>>>)> {
+        let mut cell = self.cell.lock();
+        may_enter(&cell, entry).then(|| take_turn(&mut cell, entry.exclusive))
     }
 
     /// Why the actor could not be activated, if that is why this activation has gone.
@@ -202,8 +204,29 @@ impl<A: Actor> Activation<A> {
         }
     }
 
+    /// Ends a turn: puts the state back as it was if the turn has failed, and gives the actor to whoever waits for it.
+    /// `own` makes a reference to this activation, if one is needed.
+    pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<'_, A>) {
+        let Ended { exclusive, mut loaded, failed, waking, before } = ended;
+        if failed && let Some(changed) = loaded.take() {
+            let saw = changed.saw;
+            loaded = roll_back(changed, before);
+            if loaded.is_none() {
+                self.cell.lock().lost = saw;
+            }
+            if waking || (self.table.wakes() && !A::OPTIONS.no_rollback) {
+                self.keep_aside(loaded.take());
+            }
+        }
+        if !exclusive {
+            // The cell keeps its own reference; this one must be gone before a writer is let in.
+            drop(loaded.take());
+        }
+        self.give_back(own, exclusive, loaded);
+    }
+
     /// Takes a finished turn back and grants what may run now.
-    fn leave(self: &Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) {
+    fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) {
         let mut grants = Vec::new();
         {
             let mut cell = self.cell.lock();
@@ -231,8 +254,8 @@ impl<A: Actor> Activation<A> {
                 if let Some(waiter) = cell.waiting.pop_front()
                     && !waiter.grant.is_closed()
                 {
-                    let guard = self.grant(&mut cell, waiter.exclusive);
-                    grants.push((waiter.grant, guard));
+                    let (exclusive, loaded) = take_turn(&mut cell, waiter.exclusive);
+                    grants.push((waiter.grant, TurnGuard::new(own(), exclusive, loaded)));
                 }
             }
             if cell.waiting.is_empty() && cell.waiting.capacity() > 8 {
@@ -279,12 +302,36 @@ pub(crate) struct TurnGuard<A: Actor> {
     /// The actor has been given back: what remains of the turn is its output.
     left: bool,
     entered: usize,
+    /// The state of a volatile type, encoded before the turn.
+    before: Scratch,
+}
+
+/// A turn at its end.
+pub(super) struct Ended<'a, A> {
+    pub(super) exclusive: bool,
+    /// What it worked on.
+    pub(super) loaded: Option<Arc<Loaded<A>>>,
+    /// Its changes are to be undone.
+    pub(super) failed: bool,
+    /// `#[on_activate]` has not succeeded.
+    pub(super) waking: bool,
+    /// The state of a volatile type, encoded before the turn.
+    pub(super) before: &'a [u8],
 }
 
 impl<A: Actor> TurnGuard<A> {
     fn new(activation: Arc<Activation<A>>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) -> Self {
         let entered = activation.engine.turns.enter();
-        Self { activation, loaded, exclusive, changing: false, waking: false, left: false, entered }
+        Self {
+            activation,
+            loaded,
+            exclusive,
+            changing: false,
+            waking: false,
+            left: false,
+            entered,
+            before: Scratch::default(),
+        }
     }
 
     pub(crate) fn activation(&self) -> &Arc<Activation<A>> {
@@ -390,6 +437,12 @@ impl<A: Actor> TurnGuard<A> {
         self.changing = true;
     }
 
+    /// The state, and where its encoded form before the turn belongs.
+    pub(crate) fn before(&mut self) -> (Option<&A>, &mut Vec<u8>) {
+        self.before = Scratch::take();
+        (self.loaded.as_ref().map(|loaded| &loaded.state), &mut self.before)
+    }
+
     /// The state is good as it is.
     pub(crate) fn changed(&mut self) {
         self.changing = false;
@@ -402,24 +455,14 @@ impl<A: Actor> TurnGuard<A> {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        let mut loaded = self.loaded.take();
-        if self.changing
-            && let Some(changed) = loaded.take()
-        {
-            let saw = changed.saw;
-            loaded = roll_back(changed);
-            if loaded.is_none() {
-                self.activation.cell.lock().lost = saw;
-            }
-            if self.waking || (self.activation.table.wakes() && !A::OPTIONS.no_rollback) {
-                self.activation.keep_aside(loaded.take());
-            }
-        }
-        if !self.exclusive {
-            // The cell keeps its own reference; this one must be gone before a writer is let in.
-            drop(loaded.take());
-        }
-        self.activation.leave(self.exclusive, loaded);
+        let ended = Ended {
+            exclusive: self.exclusive,
+            loaded: self.loaded.take(),
+            failed: self.changing,
+            waking: self.waking,
+            before: &self.before,
+        };
+        self.activation.end(|| self.activation.clone(), ended);
     }
 }
 
@@ -431,12 +474,12 @@ impl<A: Actor> Drop for TurnGuard<A> {
 }
 
 /// The last good state; `None` if it cannot be read, and the next turn loads the actor anew.
-fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>) -> Option<Arc<Loaded<A>>> {
+fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>, before: &[u8]) -> Option<Arc<Loaded<A>>> {
     if A::OPTIONS.no_rollback {
         return Some(loaded);
     }
     let inner = Arc::get_mut(&mut loaded)?;
-    let good = if A::OPTIONS.durability == Durability::Volatile { &inner.before } else { &inner.saved[..] };
+    let good = if A::OPTIONS.durability == Durability::Volatile { before } else { &inner.saved[..] };
     inner.state = state::decode(good).ok()?;
     Some(loaded)
 }
@@ -457,6 +500,7 @@ pub(crate) trait AnyActivation: Any + Send + Sync {
     /// Leaves memory at once, because the shard has.
     fn abandon(&self);
     fn is_gone(&self) -> bool;
+    fn as_any(&self) -> &dyn Any;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -519,6 +563,10 @@ impl<A: Actor> AnyActivation for Activation<A> {
 
     fn is_gone(&self) -> bool {
         self.cell.lock().turns == Turns::Gone
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::Core;
 use super::activation::{Activation, AnyActivation, Entry};
+use super::immediate::Found;
 use super::inline::{self, Turn};
 use super::turn::{self, Answer, CallForm, Progress};
 use crate::actor::{Access, Actor, Method, OnPanic};
@@ -40,12 +41,11 @@ impl Core {
         arguments: M::Arguments,
         task: &mut Context<'_>,
     ) -> Begun<M> {
-        let options = &M::Actor::OPTIONS;
-        if self.long_way || options.stateless || !matches!(options.on_panic, OnPanic::Reload) {
+        if !self.short_way::<M>(caller) {
             return Begun::NotNow(arguments);
         }
-        if turn::commits::<M>() || caller.is_some_and(|caller| !caller.may_speak()) {
-            return Begun::NotNow(arguments);
+        if M::IMMEDIATE {
+            return self.begin_now(caller, target, context, arguments);
         }
         let Some(activation) = self.activation_at_hand::<M::Actor>(target) else {
             return Begun::NotNow(arguments);
@@ -102,12 +102,50 @@ impl Core {
         }))
     }
 
+    /// Runs a message's turn, if that can be done before its sender goes on.
+    pub(crate) fn begin_tell<M: Method>(
+        self: &Arc<Self>,
+        target: &ActorId,
+        context: impl Fn() -> CallContext,
+        arguments: M::Arguments,
+    ) -> Begun<M> {
+        if M::IMMEDIATE && self.short_way::<M>(None) {
+            return self.begin_now(None, target, context, arguments);
+        }
+        Begun::NotNow(arguments)
+    }
+
+    /// Whether a call of this method may be answered without a look at filters, policies and the disk.
+    fn short_way<M: Method>(&self, caller: Option<&Cx>) -> bool {
+        let options = &M::Actor::OPTIONS;
+        let plain = !self.long_way && !options.stateless && matches!(options.on_panic, OnPanic::Reload);
+        plain && !turn::commits::<M>() && caller.is_none_or(Cx::may_speak)
+    }
+
+    fn begin_now<M: Method>(
+        self: &Arc<Self>,
+        caller: Option<&Cx>,
+        target: &ActorId,
+        context: impl Fn() -> CallContext,
+        arguments: M::Arguments,
+    ) -> Begun<M> {
+        let directory = self.directory.pin();
+        if let Some(seen) = directory.get(target) {
+            return self.run_now(&Found::Seen(seen), caller, context, arguments);
+        }
+        drop(directory);
+        match self.new_activation(target) {
+            Some(made) => self.run_now(&Found::Made(&made), caller, context, arguments),
+            None => Begun::NotNow(arguments),
+        }
+    }
+
     /// The activation of an actor, made if its shard is served here.
     fn activation_at_hand<A: Actor>(self: &Arc<Self>, target: &ActorId) -> Option<Arc<Activation<A>>> {
-        let found = self.find(target);
-        if found.is_some() {
-            return found;
-        }
+        self.find(target).or_else(|| self.new_activation(target))
+    }
+
+    fn new_activation<A: Actor>(self: &Arc<Self>, target: &ActorId) -> Option<Arc<Activation<A>>> {
         if !self.typed.contains_key(&std::any::TypeId::of::<A>()) {
             return None;
         }

@@ -185,11 +185,29 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// The time of a turn, from now until it is dropped.
+pub(super) struct Measured<'a> {
+    pace: &'a Pace,
+    begun: Instant,
+}
+
+impl<'a> Measured<'a> {
+    pub(super) fn begin(pace: &'a Pace) -> Self {
+        Self { pace, begun: Instant::now() }
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.pace.measured(self.begun.elapsed());
+    }
+}
+
 /// Counts the inline turns that are nested in the current poll.
-struct Nested;
+pub(super) struct Nested;
 
 impl Nested {
-    fn enter() -> Self {
+    pub(super) fn enter() -> Self {
         DEPTH.set(DEPTH.get() + 1);
         Self
     }

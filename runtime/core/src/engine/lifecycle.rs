@@ -245,7 +245,7 @@ impl Core {
     /// Dropping the future leaves the actor where it is.
     pub async fn deactivate(self: &Arc<Self>, actor: &ActorId) -> bool {
         let panicked = self.forgive(actor);
-        let Some(activation) = self.directory.pin().get(actor).cloned() else { return panicked };
+        let Some(activation) = self.directory.get(actor) else { return panicked };
         self.let_go(activation, Leaving::Asked, Duration::ZERO).await || panicked
     }
 
@@ -268,9 +268,10 @@ impl Core {
         let mut kept = self.lifecycle.kept.lock();
         kept.retain(|_, until| *until > now);
         let mut leaving = Vec::new();
-        for (id, activation) in &self.directory.pin() {
+        for activation in self.directory.pin().iter() {
             let timeout = activation.table().options().idle_timeout;
-            if activation.idle_for(now).is_some_and(|idle| idle >= timeout) && !kept.contains_key(id) {
+            let is_idle = activation.idle_for(now).is_some_and(|idle| idle >= timeout);
+            if is_idle && !kept.contains_key(activation.id()) {
                 leaving.push((activation.clone(), timeout));
             }
         }
@@ -284,8 +285,8 @@ impl Core {
         let kept = self.lifecycle.kept.lock();
         let stays = |id: &ActorId| kept.get(id).is_some_and(|until| *until > now);
         let mut idle: Vec<_> = Vec::new();
-        for (id, activation) in &self.directory.pin() {
-            if let Some(idle_for) = activation.idle_for(now).filter(|_| !stays(id)) {
+        for activation in self.directory.pin().iter() {
+            if let Some(idle_for) = activation.idle_for(now).filter(|_| !stays(activation.id())) {
                 idle.push((activation.clone(), idle_for));
             }
         }
@@ -303,8 +304,8 @@ impl Core {
     pub(super) async fn deactivate_all(self: &Arc<Self>) {
         let leaving: Vec<_> = {
             let directory = self.directory.pin();
-            let all = directory.iter().filter(|(_, activation)| activation.table().says_farewell());
-            all.map(|(_, activation)| (activation.clone(), Duration::ZERO)).collect()
+            let all = directory.iter().filter(|activation| activation.table().says_farewell());
+            all.map(|activation| (activation.clone(), Duration::ZERO)).collect()
         };
         self.clone().let_go_in_turn(leaving, Leaving::Drained).await;
     }

@@ -105,9 +105,8 @@ impl Core {
     pub fn placement_named(&self, name: &str) -> Option<Placement> {
         let hash = ActorId::placement_hash_of(name)?;
         let directory = self.directory.pin();
-        let mut found = directory.iter().filter(|(id, _)| id.placement_hash() == hash);
-        let (_, activation) = found.find(|(id, _)| id.placement_name() == name)?;
-        Some(describe(&**activation))
+        let mut found = directory.iter().filter(|activation| activation.id().placement_hash() == hash);
+        found.find(|activation| activation.id().placement_name() == name).map(|found| describe(&**found))
     }
 }
 

@@ -112,7 +112,7 @@ impl Core {
 
     /// Why there is no activation, if it is for want of memory.
     pub(super) fn no_memory<E>(&self, target: &ActorId) -> Option<CallError<E>> {
-        if self.memory.room.load(Ordering::Relaxed) > 0 || self.directory.pin().contains_key(target) {
+        if self.memory.room.load(Ordering::Relaxed) > 0 || self.directory.pin().get(target).is_some() {
             return None;
         }
         self.memory.refused.fetch_add(1, Ordering::Relaxed);

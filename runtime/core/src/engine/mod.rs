@@ -1,12 +1,13 @@
 //! The turn engine: which actors are in memory here, and how their turns run.
 //!
-//! - [`directory`](self): one concurrent map from identity to activation (this file).
+//! - `directory`: which actors are in memory, by identity.
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
 //! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
 //! - `memory`: what becomes of actors when memory gets scarce.
+//! - `immediate`: the whole turn of a method that cannot wait, without a future of its own.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
@@ -24,10 +25,12 @@ mod begin;
 mod changes;
 mod clock;
 mod delivery;
+mod directory;
 mod drain;
 mod errand;
 mod followers;
 mod hot;
+mod immediate;
 mod inline;
 mod items;
 mod lifecycle;
@@ -36,6 +39,7 @@ mod memory;
 mod outbox;
 mod post;
 pub(crate) mod reminders;
+mod scratch;
 mod snapshot;
 mod state;
 mod stateless;
@@ -94,6 +98,7 @@ use crate::trace;
 use crate::transport::{SharedTransport, Transport};
 use activation::Activation;
 use changes::ChangeLog;
+use directory::Directory;
 use drain::Turnstile;
 use followers::Followers;
 use snapshot::Snapshots;
@@ -115,7 +120,7 @@ impl Deref for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.0.reminders.stop();
-        self.0.directory.pin().clear();
+        self.0.directory.clear();
         if let Some(pools) = &self.0.pools {
             pools.clear();
         }
@@ -132,7 +137,7 @@ pub struct Core {
     typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
     /// Every activation of this node. The hash seed comes from the environment: not guessable by who chooses keys, and
     /// the same again in a replayed simulation.
-    directory: papaya::HashMap<ActorId, Arc<dyn AnyActivation>, FixedState>,
+    directory: Directory,
     change_log: ChangeLog,
     snapshots: Snapshots,
     lifecycle: lifecycle::Lifecycle,
@@ -238,7 +243,7 @@ impl EngineBuilder {
         self.followers.push((Space::DUE, reminders.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
-            directory: papaya::HashMap::with_hasher(FixedState::with_seed(seed)),
+            directory: Directory::new(seed),
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
             lifecycle: lifecycle::Lifecycle::default(),
@@ -331,13 +336,10 @@ impl Core {
         owned.close();
         self.tell_closed(&owned);
         let directory = self.directory.pin();
-        let mut leaving: Vec<_> = directory
-            .iter()
-            .filter(|(_, activation)| Arc::ptr_eq(activation.shard(), &owned))
-            .map(|(id, activation)| (id.clone(), activation.clone()))
-            .collect();
-        leaving.sort_by(|a, b| a.0.cmp(&b.0));
-        for (_, activation) in leaving {
+        let mut leaving: Vec<_> =
+            directory.iter().filter(|activation| Arc::ptr_eq(activation.shard(), &owned)).cloned().collect();
+        leaving.sort_by(|a, b| a.id().cmp(b.id()));
+        for activation in leaving {
             activation.abandon();
             self.forget(&activation);
         }
@@ -384,8 +386,7 @@ impl Core {
 
     /// The activation of an actor, if it is in memory here.
     fn find<A: Actor>(&self, target: &ActorId) -> Option<Arc<Activation<A>>> {
-        let found = self.directory.pin().get(target)?.clone();
-        found.into_any().downcast().ok()
+        self.directory.get(target)?.into_any().downcast().ok()
     }
 
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
@@ -397,22 +398,18 @@ impl Core {
         shard: &Arc<OwnedShard>,
     ) -> Option<Arc<Activation<A>>> {
         loop {
-            let directory = self.directory.pin();
-            let found = match directory.get(target) {
-                Some(found) => found.clone(),
-                None if !self.memory.admits() => return None,
-                None => {
-                    let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
-                    let make =
-                        || Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
-                    match directory.try_insert_with(target.clone(), || Arc::new(make())) {
-                        Ok(made) => {
-                            self.record_change(&**made);
-                            made.clone()
-                        }
-                        Err(found) => found.clone(),
-                    }
+            let Some(found) = self.directory.get(target) else {
+                if !self.memory.admits() {
+                    return None;
                 }
+                let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
+                let made = Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
+                let made = Arc::new(made);
+                if self.directory.insert(made.clone()) {
+                    self.record_change(&*made);
+                    return Some(made);
+                }
+                continue;
             };
             if Arc::ptr_eq(found.shard(), shard) {
                 let activation = found.into_any().downcast::<Activation<A>>();
@@ -437,8 +434,8 @@ impl Core {
     }
 
     fn remove_if(&self, target: &ActorId, such: impl Fn(&Arc<dyn AnyActivation>) -> bool) {
-        if let Ok(Some((_, removed))) = self.directory.pin().remove_if(target, |_, current| such(current)) {
-            self.record_change(&**removed);
+        if let Some(removed) = self.directory.remove_if(target, such) {
+            self.record_change(&*removed);
         }
     }
 

@@ -134,7 +134,8 @@ impl Core {
         // Before the look.
         let stamp = self.next_stamp();
         let mut keys: BTreeMap<ActorType, Vec<SmolStr>> = BTreeMap::new();
-        for id in self.directory.pin().keys() {
+        for activation in self.directory.pin().iter() {
+            let id = activation.id();
             match keys.get_mut(&id.actor_type) {
                 Some(of_type) => of_type.push(id.key.clone()),
                 None => drop(keys.insert(id.actor_type.clone(), vec![id.key.clone()])),

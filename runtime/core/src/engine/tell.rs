@@ -9,11 +9,12 @@ use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::drain::Running;
 use super::turn::{self, CallForm, Progress};
-use super::{Core, inline, post};
+use super::{Begun, Core, inline, post};
 use crate::actor::Method;
 use crate::call::{Call, CallContext};
 use crate::codec::{ContentType, Payload};
@@ -50,6 +51,9 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Told<M> {
+        let Some(arguments) = self.tell_now::<M>(&target, || context.clone(), arguments) else {
+            return Ok(());
+        };
         let owned = self.place_of(&target);
         let (Some(shard), true) = (owned, self.typed.contains_key(&TypeId::of::<M::Actor>())) else {
             return Err((target, context, arguments));
@@ -67,6 +71,34 @@ impl Core {
         let form = CallForm { arguments_hash, reply_type: ContentType::Msgpack };
         start::<M>(self, shard, Message { target, context, arguments, form, encoded });
         Ok(())
+    }
+
+    /// Runs the turn of a message if that can be done before its sender goes on; else gives the arguments back.
+    pub(crate) fn tell_now<M: Method>(
+        self: &Arc<Self>,
+        target: &ActorId,
+        context: impl Fn() -> CallContext,
+        arguments: M::Arguments,
+    ) -> Option<M::Arguments> {
+        match self.begin_tell::<M>(target, context, arguments) {
+            Begun::NotNow(arguments) => return Some(arguments),
+            Begun::Done(Ok(_)) => {}
+            Begun::Done(Err(error)) => self.failed::<M>(target.clone(), error),
+            Begun::Suspended(end) => {
+                let (engine, target) = (self.clone(), target.clone());
+                self.env.spawn(Box::pin(async move {
+                    if let Err(error) = end.await {
+                        engine.failed::<M>(target, error);
+                    }
+                }));
+            }
+        }
+        None
+    }
+
+    /// The turn of a message has failed.
+    fn failed<M: Method>(&self, target: ActorId, error: CallError<M::Error>) {
+        self.dead_letters.told(self.env.unix_ms(), target, M::NAME.into(), &encode_error(error));
     }
 
     /// A message that was told and cannot be delivered.
@@ -131,11 +163,7 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
         table.counters().answered(M::INDEX, &outcome);
     }
     let Err(error) = outcome else { return };
-    let error = error.map_app(|error| match Payload::encode(ContentType::Json, "the error", &error) {
-        Ok(payload) => CallError::App(payload),
-        Err(error) => CallError::Invalid(error.to_string()),
-    });
-    match (error, again) {
+    match (encode_error(error), again) {
         // The shard has moved away, and nothing of the turn remains: it goes where the shard went.
         (CallError::Unavailable(_), Some((context, arguments)))
             if context.deadline > engine.env.now()
@@ -151,6 +179,14 @@ async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Messa
             engine.dead_letters.told(engine.env.unix_ms(), target, M::NAME.into(), &error);
         }
     }
+}
+
+/// A dead letter shows the error as JSON.
+fn encode_error<E: Serialize>(error: CallError<E>) -> CallError<Payload> {
+    error.map_app(|error| match Payload::encode(ContentType::Json, "the error", &error) {
+        Ok(payload) => CallError::App(payload),
+        Err(error) => CallError::Invalid(error.to_string()),
+    })
 }
 
 async fn turn_of<M: Method>(

@@ -317,7 +317,6 @@ pub(super) fn made_new<A: Actor>() -> Option<Loaded<A>> {
     (A::OPTIONS.durability == Durability::Volatile).then(|| Loaded {
         state: A::default(),
         saved: Bytes::new(),
-        before: Vec::new(),
         saw: Seq(0),
         window: CallWindow::default(),
         index: None,
@@ -334,7 +333,7 @@ async fn load<A: Actor>(engine: &Core, shard: &OwnedShard, target: &ActorId) -> 
         None => state::new(target)?,
     };
     let window = CallWindow::load(stored.calls, engine.env.unix_ms());
-    Ok(Loaded { state, saved, before: Vec::new(), saw: Seq(0), window, index: None })
+    Ok(Loaded { state, saved, saw: Seq(0), window, index: None })
 }
 
 /// The answer of the first call with this id, if there was one.
@@ -415,9 +414,8 @@ const EMPTY_MAP: &[u8] = &[0x80];
 fn prepare_rollback<A: Actor, E>(guard: &mut TurnGuard<A>) -> Result<(), CallError<E>> {
     // A durable type's last good state is its last record; a volatile one has to be encoded now.
     if A::OPTIONS.durability == Durability::Volatile && !A::OPTIONS.no_rollback {
-        let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
-        loaded.before.clear();
-        encode_state(&loaded.state, &mut loaded.before)?;
+        let (state, before) = guard.before();
+        encode_state(state.expect("enter has loaded the state"), before)?;
     }
     guard.changing();
     Ok(())
@@ -473,7 +471,7 @@ fn not_taken<E>(error: JournalError) -> CallError<E> {
 }
 
 /// Writes the state behind what is in `into`.
-fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallError<E>> {
+pub(super) fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallError<E>> {
     state::encode(state, into).map_err(|error| {
         CallError::Invalid(format!("the state of {} cannot be encoded: {error}", A::TYPE))
     })?;
@@ -487,7 +485,7 @@ fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallEr
     Ok(())
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

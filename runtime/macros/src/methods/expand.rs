@@ -119,7 +119,7 @@ impl<'a> Expansion<'a> {
         let arguments = quote_spanned!(self.span()=> #arguments_type<#(#types),*>);
         let (reply, error) = self.reply_and_error();
         let wire_name = &method.wire_name;
-        let (takes_cx, index) = (method.takes_cx, self.index);
+        let (takes_cx, immediate, index) = (method.takes_cx, method.immediate, self.index);
         let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
         let run = self.run();
         quote! {
@@ -134,6 +134,7 @@ impl<'a> Expansion<'a> {
                 const NAME: &'static str = #wire_name;
                 const ARGUMENTS: &'static [&'static str] = &[#(#names),*];
                 const TAKES_CX: bool = #takes_cx;
+                const IMMEDIATE: bool = #immediate;
                 const INDEX: usize = #index;
 
                 #[allow(unused_variables, deprecated)]

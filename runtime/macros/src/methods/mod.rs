@@ -7,6 +7,7 @@
 mod check;
 mod expand;
 mod hooks;
+mod immediate;
 mod parse;
 
 use proc_macro2::TokenStream;
@@ -36,6 +37,8 @@ struct Method {
     wire_name: String,
     exclusive: bool,
     is_async: bool,
+    /// It cannot wait for anything.
+    immediate: bool,
     takes_cx: bool,
     arguments: Vec<Argument>,
     output: Output,

@@ -7,7 +7,7 @@ use syn::{
     ReturnType, Type, parse_quote,
 };
 
-use super::{Actor, Argument, Method, Output, check};
+use super::{Actor, Argument, Method, Output, check, immediate};
 use crate::attr::{MethodAttr, Root};
 use crate::errors::Errors;
 use crate::names;
@@ -63,6 +63,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
         wire_name,
         exclusive,
         is_async: signature.asyncness.is_some(),
+        immediate: immediate::is_immediate(function),
         takes_cx,
         arguments,
         output,

@@ -63,7 +63,7 @@ impl Node {
     }
 
     fn forget(&self, key: u8) {
-        let found = self.engine.directory.pin().get(&id(key)).cloned();
+        let found = self.engine.directory.get(&id(key));
         if let Some(found) = found {
             self.engine.forget(&found);
         }

@@ -46,7 +46,7 @@ impl Node {
     }
 
     fn forget(&self, id: &ActorId) {
-        let found = self.engine.directory.pin().get(id).cloned();
+        let found = self.engine.directory.get(id);
         if let Some(found) = found {
             self.engine.forget(&found);
         }
@@ -65,7 +65,7 @@ impl Node {
     /// The plain look: all of a type, in order.
     fn scan(&self, actor_type: Option<&str>) -> Vec<Placement> {
         let directory = self.engine.directory.pin();
-        let mut all: Vec<_> = directory.values().map(|activation| describe(&**activation)).collect();
+        let mut all: Vec<_> = directory.iter().map(|activation| describe(&**activation)).collect();
         all.retain(|placement| actor_type.is_none_or(|name| placement.actor.actor_type.as_str() == name));
         all.sort_by(|a, b| a.actor.cmp(&b.actor));
         all
