@@ -87,6 +87,11 @@ impl Chain {
         Self(Some(Arc::new(Link { frame, outer: self.clone() })))
     }
 
+    /// True for a call from outside.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The frames, innermost first.
     pub fn frames(&self) -> impl Iterator<Item = &Frame> {
         std::iter::successors(self.0.as_deref(), |link| link.outer.0.as_deref()).map(|link| &link.frame)

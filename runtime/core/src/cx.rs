@@ -1,6 +1,6 @@
 //! The context of a turn: who is running, for which call, until when; and the way to call other actors.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -34,8 +34,42 @@ struct Inner {
     saw: AtomicU64,
     /// The rows that the turn has changed so far.
     rows: Mutex<Vec<RowChange>>,
-    /// What the turn tells others once it has ended well. Most turns tell nothing.
-    told: OnceLock<Mutex<Vec<Box<dyn Outgoing>>>>,
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What most turns have no use for.
+#[derive(Default)]
+struct Rare {
+    /// What the turn tells others once it has ended well.
+    told: Mutex<Vec<Box<dyn Outgoing>>>,
+    /// The turn has waited for a call that did not end at once.
+    waited: AtomicBool,
+    /// The method has returned, or was dropped, and has left clones of the context behind.
+    ended: AtomicBool,
+}
+
+/// See [`Cx::ends`].
+pub(crate) struct Ends<'a>(&'a Cx);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        // Nobody else has it: then nobody makes calls with it any more.
+        if let Some(inner) = &self.0.0
+            && Arc::strong_count(inner) > 1
+        {
+            let rare = inner.rare();
+            rare.ended.store(true, Ordering::SeqCst);
+            if rare.waited.load(Ordering::SeqCst) {
+                self.0.engine().holds_no_more(self.0);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
 }
 
 impl Cx {
@@ -58,7 +92,7 @@ impl Cx {
             calls_made: AtomicU64::new(0),
             saw: AtomicU64::new(saw.0),
             rows: Mutex::default(),
-            told: OnceLock::new(),
+            rare: OnceLock::new(),
         })))
     }
 
@@ -164,13 +198,29 @@ impl Cx {
 
     /// Sends this when the turn has ended well and its output gate is open.
     pub(crate) fn send_at_end(&self, letter: Box<dyn Outgoing>) {
-        self.inner().told.get_or_init(Mutex::default).lock().push(letter);
+        self.inner().rare().told.lock().push(letter);
     }
 
     /// What [`send_at_end`](Self::send_at_end) was given.
     pub(crate) fn take_told(&self) -> Vec<Box<dyn Outgoing>> {
-        let told = self.0.as_ref().and_then(|inner| inner.told.get());
-        told.map(|told| std::mem::take(&mut *told.lock())).unwrap_or_default()
+        let rare = self.0.as_ref().and_then(|inner| inner.rare.get());
+        rare.map(|rare| std::mem::take(&mut *rare.told.lock())).unwrap_or_default()
+    }
+
+    /// The method runs until this is dropped. What clones of the context do after that, on tasks of their own, keeps
+    /// nobody waiting for the actor.
+    pub(crate) fn ends(&self) -> Ends<'_> {
+        Ends(self)
+    }
+
+    /// The turn waits for a call. Of this and the turn's end the second one sees the other: see [`Awaited`](crate::engine::Awaited).
+    pub(crate) fn waits(&self) {
+        self.inner().rare().waited.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the method has returned and left this context behind.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.inner().rare.get().is_some_and(|rare| rare.ended.load(Ordering::SeqCst))
     }
 
     /// Waits until everything that this actor's earlier turns have told others has left, so that a call does not

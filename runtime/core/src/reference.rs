@@ -1,8 +1,8 @@
 //! Typed references, and the call that a method of a reference makes.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::actor::{Actor, Method};
 use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
-use crate::engine::{Begun, Core, Local};
+use crate::engine::{Awaited, Begun, Core, Local};
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType, CallId, IdentityError};
@@ -290,7 +290,20 @@ impl<M: Method> Prepared<M> {
             Some(engine) => engine.outgoing().pass(&target, M::NAME, &mut context)?,
             None => None,
         };
-        let outcome = Self::send(origin, target, context, arguments).await;
+        let outcome = match origin.turn().cloned() {
+            None => Self::send(origin, target, context, arguments).await,
+            Some(turn) => {
+                let (call, callee) = (context.id, target.clone());
+                let mut sent = pin!(Self::send(origin, target, context, arguments));
+                match poll_fn(|task| Poll::Ready(sent.as_mut().poll(task))).await {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => {
+                        let _awaited = Awaited::note(&turn, call, callee);
+                        sent.await
+                    }
+                }
+            }
+        };
         if let Some(passed) = passed {
             passed.ended(&outcome);
         }

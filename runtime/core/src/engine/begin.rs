@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::Core;
 use super::activation::{Activation, AnyActivation, Entry};
+use super::deadlock::Awaited;
 use super::immediate::Found;
 use super::inline::{self, Turn};
 use super::turn::{self, Answer, CallForm, Progress};
@@ -82,6 +83,7 @@ impl Core {
             }
         }
         let deadline = made.as_ref().map(|made| made.deadline);
+        let call = made.as_ref().map(|made| made.id);
         let cx = turn::cx::<M>(&guard, || made.unwrap_or_else(&context));
         let span = turn::span::<M>(target);
         let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
@@ -94,7 +96,9 @@ impl Core {
         }
         let deadline = deadline.unwrap_or_else(|| context().deadline);
         let engine = self.clone();
+        let awaited = caller.zip(call).map(|(caller, call)| Awaited::note(caller, call, target.clone()));
         Begun::Suspended(Box::pin(async move {
+            let _awaited = awaited;
             match turn.hand_over(&engine.env, deadline).await {
                 Ok(answer) => reply::<M>(answer),
                 Err(why) => engine.answered::<M, _>(Err(Progress::default().interrupted(why))),

@@ -17,6 +17,7 @@
 //! - `timers`: calls of an actor by itself, while it is in memory; `ticks`: the same at a fixed rate, for thousands.
 //! - `types`: the table of actor types and their methods by name.
 //! - `hot`: which actors answer the most calls.
+//! - `deadlock`: finds cycles of calls that do not come from one another.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
@@ -24,6 +25,7 @@ mod activation;
 mod begin;
 mod changes;
 mod clock;
+mod deadlock;
 mod delivery;
 mod directory;
 mod drain;
@@ -66,6 +68,8 @@ pub use activation::Loaded;
 pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
+pub(crate) use deadlock::Awaited;
+pub use deadlock::PROBE;
 pub use hot::HotActor;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
@@ -151,6 +155,7 @@ pub struct Core {
     outgoing: Filters,
     /// No call may take the short way, because filters or traces want to know of it.
     long_way: bool,
+    waits: deadlock::Waits,
     followers: Followers,
     reminders: Arc<reminders::Reminders>,
     timers: timers::Timers,
@@ -254,6 +259,7 @@ impl EngineBuilder {
             long_way: !self.incoming.is_empty() || !self.outgoing.is_empty() || trace::is_on(),
             incoming: self.incoming,
             outgoing: self.outgoing,
+            waits: deadlock::Waits::default(),
             followers: self.followers,
             reminders,
             timers: timers::Timers::default(),

@@ -26,7 +26,7 @@ use super::inline::{self, Interrupted};
 use super::post;
 use super::state;
 use super::window::{Applied, CallWindow};
-use super::{Core, Local, lifecycle};
+use super::{Core, Local, deadlock, lifecycle};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
@@ -257,7 +257,13 @@ pub(super) async fn enter<M: Method>(
             }
             return Err(CallError::Unavailable(MOVED_AWAY.into()));
         };
-        match activation.enter(entry).await {
+        let entered = match context.chain.is_empty() {
+            true => activation.enter(entry).await,
+            false => deadlock::enter(engine, &activation, entry, context)
+                .await
+                .map_err(|path| CallError::Deadlock { path })?,
+        };
+        match entered {
             Ok(guard) => break guard,
             Err(EnterError::Gone) => {
                 if let Some(reason) = activation.refusal() {
@@ -368,6 +374,7 @@ pub(super) async fn execute<M: Method>(
     if M::Access::EXCLUSIVE {
         prepare_rollback(guard)?;
     }
+    let _ends = cx.ends();
     let loaded = guard.loaded().expect("enter has loaded the state");
     let body = M::run(M::Access::borrow(loaded), cx, arguments);
     let ended = AssertUnwindSafe(body).catch_unwind().await;

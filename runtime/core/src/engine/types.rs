@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::Core;
 use super::activation::{Activation, AnyActivation};
+use super::deadlock::{self, PROBE};
 use super::errand::{self, SharedErrand};
 use super::inline::Pace;
 use super::lifecycle::{self, DEACTIVATE, Leaving};
@@ -198,6 +199,7 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
                 None => (method.invoke)(engine, shard, call),
                 Some(delivery) => (method.receive)(engine, shard, call, delivery),
             },
+            None if call.method == PROBE => deadlock::receive(engine, call).boxed(),
             None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }

@@ -1,0 +1,133 @@
+//! Deadlocks of calls that do not come from one another, across nodes: found soon, also after a crash.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use greenroom::testing::{Cluster, Simulation};
+use greenroom::{Actor, CallError, CallOptions, Cx, Result, actor_methods};
+use serde::{Deserialize, Serialize};
+
+/// Knocks at the door of another one while its own is locked.
+#[derive(Actor, Default, Serialize, Deserialize)]
+struct Door {
+    knocks: u32,
+}
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[actor_methods]
+impl Door {
+    async fn knock(&mut self) -> u32 {
+        self.knocks += 1;
+        self.knocks
+    }
+
+    async fn knock_at(&mut self, cx: &Cx, other: String) -> Result<u32> {
+        tokio::time::sleep(PAUSE).await;
+        Ok(cx.actor::<Door>(&other).knock().await?)
+    }
+
+    async fn hold(&mut self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+fn simulation() -> Simulation {
+    Simulation::new().actor::<Door>().nodes(3)
+}
+
+/// A key of each of these nodes.
+fn keys_on(cluster: &Cluster, nodes: &[&str]) -> Vec<String> {
+    let key = |node: &&str| {
+        (0..).map(|number| format!("{node}-{number}")).find(|key| cluster.node_of::<Door>(key) == *node).unwrap()
+    };
+    nodes.iter().map(key).collect()
+}
+
+/// Each knocks at the next one, the last one at the first one. What they are told.
+async fn knock_around(cluster: &Cluster, keys: &[String]) -> Vec<Result<u32, CallError>> {
+    let nexts = keys.iter().cycle().skip(1);
+    join_all(keys.iter().zip(nexts).map(|(key, next)| cluster.actor::<Door>(key).knock_at(next.clone()))).await
+}
+
+fn is_deadlock(outcome: &Result<u32, CallError>) -> bool {
+    matches!(outcome, Err(CallError::App(error)) if error.message.starts_with("deadlock: "))
+}
+
+#[test]
+fn cycles_over_two_and_three_nodes_fail_one_call_and_the_others_go_on() {
+    for nodes in [&["node-0", "node-1"][..], &["node-0", "node-1", "node-2"], &["node-2"; 2]] {
+        simulation().seeds(5).run(async |cluster| {
+            let keys = keys_on(&cluster, nodes);
+            let keys: Vec<_> = match nodes[0] == nodes[1] {
+                true => vec![keys[0].clone(), format!("{}x", keys[0])],
+                false => keys,
+            };
+            let begun = cluster.elapsed();
+            let outcomes = knock_around(&cluster, &keys).await;
+            let took = cluster.elapsed() - begun;
+            assert_eq!(outcomes.iter().filter(|outcome| is_deadlock(outcome)).count(), 1, "{outcomes:?}");
+            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), keys.len() - 1);
+            assert!(took < PAUSE + Duration::from_secs(1), "{took:?}");
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn lost_and_late_probes_cost_time_only() {
+    simulation().seeds(10).run(async |cluster| {
+        cluster.drop_messages(0.2);
+        cluster.duplicate_messages(0.2);
+        cluster.delay_messages(Duration::from_millis(20));
+        let keys = keys_on(&cluster, &["node-0", "node-1", "node-2"]);
+        let outcomes = knock_around(&cluster, &keys).await;
+        assert_eq!(outcomes.iter().filter(|outcome| is_deadlock(outcome)).count(), 1, "{outcomes:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_long_wait_over_nodes_is_no_deadlock() {
+    simulation().seeds(5).run(async |cluster| {
+        cluster.delay_messages(Duration::from_millis(20));
+        let keys = keys_on(&cluster, &["node-0", "node-1", "node-2"]);
+        let doors: Vec<_> = keys.iter().map(|key| cluster.actor::<Door>(key)).collect();
+        let waits = join(doors[0].knock_at(keys[1].clone()), doors[1].knock_at(keys[2].clone()));
+        let (held, (first, second)) = join(doors[2].hold(8), waits).await;
+        assert_eq!((held, first, second), (Ok(()), Ok(1), Ok(1)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_node_of_the_cycle_that_dies_ends_the_cycle_and_the_next_one_is_found() {
+    simulation().seeds(5).run(async |cluster| {
+        let keys = keys_on(&cluster, &["node-0", "node-1"]);
+        let doors: Vec<_> = keys.iter().map(|key| cluster.actor::<Door>(key)).collect();
+        // One half of the cycle dies before the cycle is found; its call is repeated by the client and closes it again.
+        let wait = Duration::from_secs(60);
+        let calls = join(
+            doors[0].knock_at(keys[1].clone()).timeout(wait),
+            doors[1].knock_at(keys[0].clone()).timeout(wait),
+        );
+        let crash = async {
+            cluster.advance(PAUSE + Duration::from_millis(2)).await;
+            cluster.kill("node-1");
+            cluster.advance(Duration::from_secs(1)).await;
+            cluster.restart("node-1");
+        };
+        let ((first, second), ()) = join(calls, crash).await;
+        for outcome in [&first, &second] {
+            assert!(outcome.is_ok() || is_deadlock(outcome), "{first:?} {second:?}");
+        }
+        assert!(first.is_ok() || second.is_ok(), "{first:?} {second:?}");
+        // And nothing is left over: both can be called.
+        join_all(doors.iter().map(|door| door.knock())).await.into_iter().for_each(|knock| {
+            knock.unwrap();
+        });
+        Ok(())
+    });
+}
