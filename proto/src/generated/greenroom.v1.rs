@@ -2397,7 +2397,7 @@ pub mod envelope {
         /// Part of a large message; the body follows whole once the last chunk is there. Reserved: not sent yet.
         #[prost(message, tag = "8")]
         Chunk(super::Chunk),
-        /// Edge chasing for deadlocks of independent calls. Reserved: not sent yet.
+        /// Reserved: probes for deadlocks travel as calls of the method `@probe`.
         #[prost(message, tag = "9")]
         Probe(super::Probe),
     }
