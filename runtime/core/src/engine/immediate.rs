@@ -125,6 +125,7 @@ impl Core {
         cx: &Cx,
         arguments: M::Arguments,
     ) -> Result<M::Reply, CallError<M::Error>> {
+        let _ends = cx.ends();
         let body = || M::run(M::Access::borrow(loaded), cx, arguments).now_or_never();
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(ended) => {
