@@ -1,34 +1,39 @@
-//! The schedule of faults: what goes wrong, when and for how long, drawn step by step from the seed.
+//! What goes wrong by a schedule: each fault is data, drawn from the seed and carried out when its time comes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
+use greenroom_testing::Nodes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::report::Stats;
 use crate::scene::Scene;
+use crate::settings::Schedule;
 
 /// How long a drained node waits for its running turns.
 const DRAIN: Duration = Duration::from_millis(800);
 
 /// A fault of the schedule. Those of single messages and syncs are drawn where they happen.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
     /// One node crashes and is started again.
-    Crash,
+    Crash { node: usize },
     /// All nodes crash together.
     CrashAll,
     /// One node is stopped as by SIGTERM and started again.
-    Drain,
+    Drain { node: usize },
     /// One node stands still for a while.
-    Pause,
-    /// One way between two nodes is cut.
-    Cut,
+    Pause { node: usize, ms: u64 },
+    /// Ways between nodes are cut, each in one direction.
+    Cut { ways: Vec<(usize, usize)>, ms: u64 },
     /// The nodes fall into two groups that do not hear of each other.
-    Partition,
+    Partition { ways: Vec<(usize, usize)>, ms: u64 },
     /// The register is away.
-    Outage,
+    Outage { ms: u64 },
     /// One disk is slow.
-    SlowDisk,
+    SlowDisk { node: usize, ms: u64 },
     /// Some owners are replaced by themselves for no reason.
     Replace,
 }
@@ -37,94 +42,93 @@ enum Fault {
 pub(crate) async fn trouble(scene: Arc<Scene>) {
     let world = scene.world.clone();
     let end = Instant::now() + scene.settings.trouble;
-    let choices = weighted(&scene);
     loop {
         world.sleep(0..2 * scene.settings.fault_every_ms).await;
         if Instant::now() >= end {
             return;
         }
-        if let Some(fault) = world.draw(|random| random.choice(&choices).copied()) {
-            happen(&scene, fault);
+        let fault = world.draw(|random| Fault::draw(random, &scene.settings.schedule, scene.nodes.size()));
+        if let Some(fault) = fault {
+            fault.happen(&scene.nodes, &scene.checker.stats);
         }
     }
 }
 
-/// Each fault as often as its weight says.
-fn weighted(scene: &Scene) -> Vec<Fault> {
-    let schedule = &scene.settings.schedule;
-    let weights = [
-        (Fault::Crash, schedule.crash),
-        (Fault::CrashAll, schedule.crash / 5),
-        (Fault::Drain, schedule.drain),
-        (Fault::Pause, schedule.pause),
-        (Fault::Cut, schedule.cut),
-        (Fault::Partition, schedule.partition),
-        (Fault::Outage, schedule.outage),
-        (Fault::SlowDisk, schedule.slow_disk),
-        (Fault::Replace, schedule.replace),
-    ];
-    weights.iter().flat_map(|(fault, weight)| (0..*weight).map(|_| *fault)).collect()
-}
-
-fn happen(scene: &Arc<Scene>, fault: Fault) {
-    let world = &scene.world;
-    let node = world.draw(|random| random.usize(..scene.nodes.size()));
-    match fault {
-        Fault::Crash => scene.nodes.crash_and_restart(node),
-        Fault::CrashAll => (0..scene.nodes.size()).for_each(|node| scene.nodes.crash_and_restart(node)),
-        Fault::Drain => {
-            scene.nodes.drain(node, DRAIN, move |nodes| nodes.crash_and_restart(node));
+impl Fault {
+    /// Each kind as often as its weight says, about some of the nodes; `None` if there are no faults.
+    pub(crate) fn draw(random: &mut Rng, schedule: &Schedule, nodes: usize) -> Option<Self> {
+        let (node, other) = (random.usize(..nodes), random.usize(..nodes));
+        let sides: Vec<_> = (0..nodes).map(|_| random.bool()).collect();
+        let ways = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+        let between: Vec<_> = ways.filter(|(from, to)| sides[*from] != sides[*to]).collect();
+        let ms = random.u64(50..4_000);
+        let choices = [
+            (Self::Crash { node }, schedule.crash),
+            (Self::CrashAll, schedule.crash / 5),
+            (Self::Drain { node }, schedule.drain),
+            (Self::Pause { node, ms: ms * 3 / 4 }, schedule.pause),
+            (Self::Cut { ways: vec![(node, other)], ms }, schedule.cut),
+            (Self::Partition { ways: between, ms }, schedule.partition),
+            (Self::Outage { ms }, schedule.outage),
+            (Self::SlowDisk { node, ms: ms * 3 / 4 }, schedule.slow_disk),
+            (Self::Replace, schedule.replace),
+        ];
+        let sum: u32 = choices.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = if sum == 0 { return None } else { random.u32(..sum) };
+        for (fault, weight) in choices {
+            match drawn.checked_sub(weight) {
+                None => return Some(fault),
+                Some(rest) => drawn = rest,
+            }
         }
-        Fault::Pause => scene.nodes.pause(node, world.millis(10..3_000)),
-        Fault::Cut => {
-            let other = world.draw(|random| random.usize(..scene.nodes.size()));
-            cut(scene, vec![(node, other)]);
-        }
-        Fault::Partition => partition(scene),
-        Fault::Outage => outage(scene),
-        Fault::SlowDisk => slow_disk(scene, node),
-        Fault::Replace => scene.nodes.register.replace_for_no_reason(),
+        None
     }
-}
 
-fn partition(scene: &Arc<Scene>) {
-    scene.checker.stats.lock().partitions += 1;
-    let sides: Vec<_> = (0..scene.nodes.size()).map(|_| scene.world.chance(0.5)).collect();
-    let pairs = (0..scene.nodes.size()).flat_map(|from| (0..scene.nodes.size()).map(move |to| (from, to)));
-    cut(scene, pairs.filter(|(from, to)| sides[*from] != sides[*to]).collect());
+    /// Carries it out now, and ends it when its time is over.
+    pub(crate) fn happen(&self, nodes: &Arc<Nodes>, stats: &Mutex<Stats>) {
+        match *self {
+            Self::Crash { node } => nodes.crash_and_restart(node),
+            Self::CrashAll => (0..nodes.size()).for_each(|node| nodes.crash_and_restart(node)),
+            Self::Drain { node } => nodes.drain(node, DRAIN, move |nodes| nodes.crash_and_restart(node)),
+            Self::Pause { node, ms } => nodes.pause(node, Duration::from_millis(ms)),
+            Self::Cut { ref ways, ms } => cut(nodes, stats, ways, ms),
+            Self::Partition { ref ways, ms } => {
+                stats.lock().partitions += 1;
+                cut(nodes, stats, ways, ms);
+            }
+            Self::Outage { ms } => {
+                stats.lock().outages += 1;
+                nodes.world.trace.add("the register is away");
+                nodes.register.set_away(true);
+                later(nodes, ms, |nodes| {
+                    nodes.world.trace.add("the register is back");
+                    nodes.register.set_away(false);
+                });
+            }
+            Self::SlowDisk { node, ms } => {
+                stats.lock().slow_disks += 1;
+                nodes.world.trace.add(format!("the disk of node-{node} is slow"));
+                nodes.disk(node).set_slow(true);
+                later(nodes, ms, move |nodes| nodes.disk(node).set_slow(false));
+            }
+            Self::Replace => nodes.register.replace_for_no_reason(),
+        }
+    }
 }
 
 /// Cuts these ways for a while.
-fn cut(scene: &Arc<Scene>, ways: Vec<(usize, usize)>) {
-    scene.checker.stats.lock().cuts += ways.len() as u64;
-    scene.world.trace.add(format!("cut: {ways:?}"));
-    ways.iter().for_each(|(from, to)| scene.nodes.cuts.cut(*from, *to));
-    let scene = scene.clone();
-    scene.world.clone().spawn(async move {
-        scene.world.sleep(50..4_000).await;
-        ways.iter().for_each(|(from, to)| scene.nodes.cuts.mend(*from, *to));
-    });
+fn cut(nodes: &Arc<Nodes>, stats: &Mutex<Stats>, ways: &[(usize, usize)], ms: u64) {
+    stats.lock().cuts += ways.len() as u64;
+    nodes.world.trace.add(format!("cut: {ways:?}"));
+    ways.iter().for_each(|(from, to)| nodes.cuts.cut(*from, *to));
+    let ways = ways.to_vec();
+    later(nodes, ms, move |nodes| ways.iter().for_each(|(from, to)| nodes.cuts.mend(*from, *to)));
 }
 
-fn outage(scene: &Arc<Scene>) {
-    scene.checker.stats.lock().outages += 1;
-    scene.world.trace.add("the register is away");
-    scene.nodes.register.set_away(true);
-    let scene = scene.clone();
-    scene.world.clone().spawn(async move {
-        scene.world.sleep(50..4_000).await;
-        scene.world.trace.add("the register is back");
-        scene.nodes.register.set_away(false);
-    });
-}
-
-fn slow_disk(scene: &Arc<Scene>, node: usize) {
-    scene.checker.stats.lock().slow_disks += 1;
-    scene.world.trace.add(format!("the disk of node-{node} is slow"));
-    scene.nodes.disk(node).set_slow(true);
-    let scene = scene.clone();
-    scene.world.clone().spawn(async move {
-        scene.world.sleep(50..3_000).await;
-        scene.nodes.disk(node).set_slow(false);
+fn later(nodes: &Arc<Nodes>, ms: u64, then: impl FnOnce(&Nodes) + Send + 'static) {
+    let nodes = nodes.clone();
+    nodes.world.clone().spawn(async move {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        then(&nodes);
     });
 }

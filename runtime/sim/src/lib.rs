@@ -6,11 +6,14 @@
 //! ([`faults`]) happen meanwhile; the checkers ([`checker`]) hold what is seen against the invariants.
 //!
 //! One seed decides everything, so a seed is a test case: a failing one is replayed by its number alone.
+//! A second simulation ([`programs`]) runs random programs, with everything that the programming model has, on the same
+//! cluster, and checks them against a sequential model.
 //! What the output means stands in this crate's README.
 
 mod actors;
 mod checker;
 mod faults;
+pub mod programs;
 mod report;
 mod scenario;
 mod scene;
@@ -20,5 +23,5 @@ mod workload;
 
 pub use checker::Violation;
 pub use greenroom_testing::Mutation;
-pub use report::{Report, Stats};
+pub use report::{Counts, Report, Stats, Tally};
 pub use scenario::simulate;

@@ -1,10 +1,11 @@
 //! `greenroom-sim`: simulates many seeds, or one.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use greenroom_sim::{Report, Stats, simulate};
+use greenroom_sim::{Report, Tally, programs, simulate};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How many lines of the trace a violation is shown with.
@@ -14,6 +15,9 @@ const TAIL: usize = 40;
 #[derive(Parser)]
 #[command(name = "greenroom-sim", bin_name = "cargo xtask sim")]
 struct Cli {
+    /// Random programs of everything that actors can do, checked against a sequential model
+    #[arg(long)]
+    programs: bool,
     /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     seeds: u64,
@@ -23,6 +27,9 @@ struct Cli {
     /// Run this seed only
     #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Leave these parts out of the seed's program
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', requires_all = ["seed", "programs"])]
+    without: Vec<u32>,
     /// Print everything that happens
     #[arg(long, requires = "seed")]
     trace: bool,
@@ -30,36 +37,66 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.programs {
+        let without: BTreeSet<_> = cli.without.iter().copied().collect();
+        let is_whole = without.is_empty();
+        return run(
+            &cli,
+            |seed| programs::simulate(seed, None, &without),
+            |seed| {
+                let shrunk = programs::shrink(seed, None).filter(|_| is_whole);
+                shrunk.map_or_else(
+                    || format!("cargo xtask sim --programs --seed {seed} --trace"),
+                    |shrunk| shrunk.to_string(),
+                )
+            },
+        );
+    }
+    run(&cli, |seed| simulate(seed, None), |seed| format!("replay: cargo xtask sim --seed {seed} --trace"))
+}
+
+/// Runs what is asked for; `replay` says how to see a failing seed again.
+fn run<S: Tally>(cli: &Cli, simulate: impl Fn(u64) -> Report<S>, replay: impl Fn(u64) -> String) -> ExitCode {
     match cli.seed {
-        Some(seed) => one(seed, cli.trace),
-        None => many(cli.from, cli.seeds),
+        Some(seed) => one(seed, cli.trace, simulate, replay),
+        None => many(cli.from, cli.seeds, simulate, replay),
     }
 }
 
-fn one(seed: u64, trace: bool) -> ExitCode {
-    let report = simulate(seed, None);
+fn one<S: Tally>(
+    seed: u64,
+    trace: bool,
+    simulate: impl Fn(u64) -> Report<S>,
+    replay: impl Fn(u64) -> String,
+) -> ExitCode {
+    let report = simulate(seed);
     if trace {
         report.trace.iter().for_each(|line| println!("{line}"));
     }
     summary(1, &report.stats);
     println!("trace hash {:016x}", report.hash);
-    verdict(&report)
+    verdict(&report, replay)
 }
 
-fn many(from: u64, seeds: u64) -> ExitCode {
+fn many<S: Tally>(
+    from: u64,
+    seeds: u64,
+    simulate: impl Fn(u64) -> Report<S>,
+    replay: impl Fn(u64) -> String,
+) -> ExitCode {
     let bar = ProgressBar::new(seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left") {
         bar.set_style(style);
     }
-    let mut stats = Stats::default();
+    let mut stats = S::default();
     for seed in from..from.saturating_add(seeds) {
-        let report = simulate(seed, None);
+        let report = simulate(seed);
         stats += report.stats;
         bar.inc(1);
         if report.violation.is_some() {
             bar.abandon();
             summary(seed - from + 1, &stats);
-            return verdict(&report);
+            return verdict(&report, replay);
         }
     }
     bar.finish_and_clear();
@@ -68,13 +105,13 @@ fn many(from: u64, seeds: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn summary(seeds: u64, stats: &Stats) {
+fn summary(seeds: u64, stats: &impl Tally) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.add_row(["seeds".to_owned(), seeds.to_string(), "histories".to_owned()]);
     table.add_row([
         "time".to_owned(),
-        format!("{:.0} s", stats.time.as_secs_f64()),
+        format!("{:.0} s", stats.time().as_secs_f64()),
         "virtual time that passed in them".to_owned(),
     ]);
     for (name, count, meaning) in stats.rows() {
@@ -86,12 +123,12 @@ fn summary(seeds: u64, stats: &Stats) {
     println!("{table}");
 }
 
-fn verdict(report: &Report) -> ExitCode {
+fn verdict<S>(report: &Report<S>, replay: impl Fn(u64) -> String) -> ExitCode {
     let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
     eprintln!("\nthe end of the trace:");
     let from = report.trace.len().saturating_sub(TAIL);
     report.trace[from..].iter().for_each(|line| eprintln!("{line}"));
     eprintln!("\nerror: seed {} violates {violation}", report.seed);
-    eprintln!("replay: cargo xtask sim --seed {} --trace", report.seed);
+    eprintln!("{}", replay(report.seed));
     ExitCode::FAILURE
 }

@@ -4,10 +4,11 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::checker::Violation;
+use crate::programs::By;
 
 /// One simulated history.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct Report<S = Stats> {
     /// The seed that it came from.
     pub seed: u64,
     /// What must not happen and did, if anything.
@@ -17,27 +18,38 @@ pub struct Report {
     /// A hash over the trace and over the order in which tasks ran.
     pub hash: u64,
     /// How much happened.
-    pub stats: Stats,
+    pub stats: S,
+}
+
+/// Counts, to be added up and printed.
+pub trait Tally: AddAssign + Default + Copy {
+    /// The virtual time that passed.
+    fn time(&self) -> Duration;
+    /// Name, value and meaning of every count, in the order of the table.
+    fn rows(&self) -> Vec<(&'static str, u64, &'static str)>;
 }
 
 macro_rules! stats {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// How much happened, in one history or in many. The documentation of each field is its line in the legend.
+    ($(#[$about:meta])+ $stats:ident: $($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        $(#[$about])+
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-        pub struct Stats {
+        pub struct $stats {
             $($(#[doc = $doc])+ pub $name: u64,)+
             /// The virtual time that passed.
             pub time: Duration,
         }
 
-        impl Stats {
-            /// Name, value and meaning of every count, in the order of the table.
-            pub fn rows(&self) -> Vec<(&'static str, u64, &'static str)> {
+        impl Tally for $stats {
+            fn time(&self) -> Duration {
+                self.time
+            }
+
+            fn rows(&self) -> Vec<(&'static str, u64, &'static str)> {
                 vec![$((stringify!($name), self.$name, concat!($($doc),+).trim())),+]
             }
         }
 
-        impl AddAssign for Stats {
+        impl AddAssign for $stats {
             fn add_assign(&mut self, other: Self) {
                 $(self.$name += other.$name;)+
                 self.time += other.time;
@@ -47,6 +59,8 @@ macro_rules! stats {
 }
 
 stats! {
+    /// How much happened, in one history or in many. The documentation of each field is its line in the legend.
+    Stats:
     /// Polls of tasks, each drawn from those that were ready.
     polls,
     /// Lines of the traces.
@@ -87,4 +101,77 @@ stats! {
     slow_disks,
     /// Entries of the map that got a new epoch.
     replaced,
+}
+
+stats! {
+    /// How much happened in programs. The documentation of each field is its line in the legend.
+    Counts:
+    /// Polls of tasks, each drawn from those that were ready.
+    polls,
+    /// Calls that clients began.
+    asked,
+    /// Calls that were answered: done, seen, or failed for good.
+    answered,
+    /// Attempts beyond a call's first one, with the same id.
+    repeated,
+    /// Turns that began.
+    turns,
+    /// Turns whose scripts made them fail.
+    failed,
+    /// Turns that counted: durable ones, and those of volatile actors.
+    applied,
+    /// Of those, by calls in the middle of turns.
+    nested,
+    /// Of those, by messages that may be lost.
+    told,
+    /// Of those, by reliable messages.
+    reliable,
+    /// Of those, by reliable messages that had to wait.
+    delayed,
+    /// Of those, by ticks of reminders.
+    ticks,
+    /// Of those, by timers.
+    timers,
+    /// Ends of runs: crashes, and the ends of drained and refused ones.
+    crashes,
+    /// Planned stops.
+    drains,
+    /// Times that a node stood still.
+    pauses,
+    /// Ways between nodes that were cut.
+    cuts,
+    /// Outages of the register.
+    outages,
+    /// Times that a disk was slow.
+    slow_disks,
+    /// Requests and answers between nodes that got lost.
+    lost,
+    /// Requests that the network delivered twice.
+    duplicates,
+    /// Entries of the map that got a new epoch.
+    replaced,
+}
+
+impl Counts {
+    /// A turn counts that came so.
+    pub(crate) fn count(&mut self, by: Option<By>) {
+        let count = match by {
+            None => return,
+            Some(By::Call) => &mut self.nested,
+            Some(By::Tell) => &mut self.told,
+            Some(By::Reliable) => &mut self.reliable,
+            Some(By::Delayed) => &mut self.delayed,
+            Some(By::Ticks(_)) => &mut self.ticks,
+            Some(By::Timer) => &mut self.timers,
+        };
+        *count += 1;
+    }
+
+    /// Takes over how much went wrong.
+    pub(crate) fn faults_of(&mut self, stats: &Stats) {
+        let Stats { crashes, drains, pauses, cuts, outages, slow_disks, lost, duplicates, replaced, .. } =
+            *stats;
+        *self =
+            Self { crashes, drains, pauses, cuts, outages, slow_disks, lost, duplicates, replaced, ..*self };
+    }
 }

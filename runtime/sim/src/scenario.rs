@@ -5,12 +5,11 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use greenroom_testing::Mutation;
 use greenroom_testing::executor::Step;
+use greenroom_testing::{Mutation, World};
 use tokio::sync::oneshot;
 
 use crate::actors::{self, PLANNED_PANIC};
-use crate::checker::Checker;
 use crate::report::Report;
 use crate::scene::Scene;
 use crate::{faults, wish, workload};
@@ -21,16 +20,24 @@ const SERVED_AGAIN_WITHIN: Duration = Duration::from_secs(20);
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 /// How long an idle cluster is looked at.
 const IDLE: Duration = Duration::from_secs(20);
-/// No history is longer than this, unless something waits for ever.
-const LONGEST: Duration = Duration::from_secs(300);
-/// No history takes more polls than this, unless something goes round in circles.
-const MOST_POLLS: u64 = 3_000_000;
+const LIMITS: Limits = Limits { longest: Duration::from_secs(300), most_polls: 3_000_000 };
+
+/// How much a history may take, unless something waits for ever or goes round in circles.
+pub(crate) struct Limits {
+    pub(crate) longest: Duration,
+    pub(crate) most_polls: u64,
+}
 
 /// Simulates one history. The same seed gives the same history, on any machine, with the same build.
 pub fn simulate(seed: u64, mutation: Option<Mutation>) -> Report {
+    in_virtual_time(history(seed, mutation))
+}
+
+/// Runs a history in a runtime of its own, whose clock goes on when nothing can run.
+pub(crate) fn in_virtual_time<T>(history: impl Future<Output = T>) -> T {
     quiet_planned_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing of the system").block_on(history(seed, mutation))
+    runtime.expect("a runtime without I/O needs nothing of the system").block_on(history)
 }
 
 async fn history(seed: u64, mutation: Option<Mutation>) -> Report {
@@ -38,24 +45,8 @@ async fn history(seed: u64, mutation: Option<Mutation>) -> Report {
     let (world, checker) = (&scene.world, &scene.checker);
     let _entered = actors::enter(checker);
     world.spawn(live(scene.clone()));
-    world.spawn(end_if_stuck(checker.clone()));
-    let mut polls = 0;
-    world
-        .executor
-        .run(std::future::pending::<()>(), |step| {
-            match step {
-                Step::Polled(task) => world.trace.polled(task.number()),
-                Step::Panicked(message) => checker.violate("nodes_do_not_panic", message),
-                Step::Main | Step::Idle => {}
-            }
-            polls += 1;
-            if polls > MOST_POLLS {
-                let message = format!("{MOST_POLLS} polls within {:?}", world.elapsed());
-                checker.violate("nothing_goes_round_in_circles", message);
-            }
-            scene.is_over()
-        })
-        .await;
+    let violate = |invariant, message| checker.violate(invariant, message);
+    let polls = drive(world, &LIMITS, || scene.is_over(), violate).await;
     let mut stats = *checker.stats.lock();
     (stats.polls, stats.time) = (polls, world.elapsed());
     scene.nodes.dismantle();
@@ -63,6 +54,33 @@ async fn history(seed: u64, mutation: Option<Mutation>) -> Report {
     let (trace, hash) = world.trace.read();
     stats.events = trace.len() as u64;
     Report { seed, violation, trace, hash, stats }
+}
+
+/// Runs the tasks of a history until it is over, and says how many polls that took.
+pub(crate) async fn drive(
+    world: &World,
+    limits: &Limits,
+    is_over: impl Fn() -> bool,
+    violate: impl Fn(&'static str, String),
+) -> u64 {
+    let mut polls = 0;
+    let run = world.executor.run(tokio::time::sleep(limits.longest), |step| {
+        match step {
+            Step::Polled(task) => world.trace.polled(task.number()),
+            Step::Panicked(message) => violate("nodes_do_not_panic", message),
+            Step::Main | Step::Idle => {}
+        }
+        polls += 1;
+        if polls > limits.most_polls {
+            let message = format!("{} polls within {:?}", limits.most_polls, world.elapsed());
+            violate("nothing_goes_round_in_circles", message);
+        }
+        is_over()
+    });
+    if run.await.is_some() {
+        violate("every_history_ends", format!("it is not over after {:?}", limits.longest));
+    }
+    polls
 }
 
 /// Everything that happens to the cluster.
@@ -127,11 +145,6 @@ async fn i6_an_idle_cluster_writes_nothing(scene: &Scene) {
         let message = format!("{written} writes within {IDLE:?}");
         scene.checker.violate("i6_an_idle_cluster_writes_nothing", message);
     }
-}
-
-async fn end_if_stuck(checker: Arc<Checker>) {
-    tokio::time::sleep(LONGEST).await;
-    checker.violate("every_history_ends", format!("it is not over after {LONGEST:?}"));
 }
 
 /// Panics that actors are asked for are caught by the engine; here their messages would only hide others.

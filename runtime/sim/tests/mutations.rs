@@ -27,6 +27,7 @@ fn shows_as(mutation: Mutation) -> &'static [&'static str] {
         Mutation::AnswersOfOthers => {
             &["i4_a_repeated_call_gets_the_stored_reply", "i2_acknowledged_values_are_there"]
         }
+        other => panic!("{other:?} is a mistake of the programming model: tests/programs.rs looks for it"),
     }
 }
 

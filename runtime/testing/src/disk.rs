@@ -16,7 +16,7 @@ use greenroom_core::journal::{
     Durable, DurableSink, Journal, JournalError, Position, Record, RecordKind, StoredActor,
 };
 use greenroom_core::map::NodeRun;
-use greenroom_core::rows::{RowRange, replay};
+use greenroom_core::rows::{RowChange, RowRange, Space, replay};
 use greenroom_core::{ActorId, Incarnation, Shard, StoreId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -123,6 +123,7 @@ impl Disk {
         }
         let kept = kept.min(tail.len());
         self.become_durable(run, tail.drain(..kept).collect());
+        self.become_durable(run, tail.front().and_then(|record| self.torn(record)).into_iter().collect());
         if self.world.has(Mutation::SyncLies) {
             let mut state = self.state.lock();
             let synced = state.log.len();
@@ -133,6 +134,18 @@ impl Disk {
                 .trace
                 .add(format!("disk of node-{}: {kept} unsynced records kept, {lost} lost", self.number()));
         }
+    }
+
+    /// What a planted mistake keeps of a commit that is lost.
+    fn torn(&self, lost: &Record) -> Option<Record> {
+        let is_kept = |row: &RowChange| {
+            let is_of_reminder = matches!(row.space, Space::REMINDER | Space::DUE);
+            self.world.has(Mutation::CommitIsTorn)
+                || self.world.has(Mutation::TickMovesFirst) && is_of_reminder
+        };
+        let RecordKind::Commit(commit) = &lost.kind else { return None };
+        let rows: Vec<_> = commit.rows.iter().filter(|row| is_kept(row)).cloned().collect();
+        (!rows.is_empty()).then(|| Record { kind: RecordKind::Rows(rows), ..lost.clone() })
     }
 
     fn number(&self) -> u128 {
@@ -272,6 +285,9 @@ impl Journal for DiskJournal {
         let disk = self.disk.clone();
         async move {
             disk.world.sleep(0..4).await;
+            if disk.world.has(Mutation::OutboxForgets) && range == RowRange::all(Space::OUTBOX) {
+                return Ok(Vec::new());
+            }
             let state = disk.state.lock();
             let records = state.log.iter().filter(|(_, record)| record.shard == shard);
             Ok(replay(records.flat_map(|(_, record)| record.rows()), &range, limit))

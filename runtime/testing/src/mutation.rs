@@ -27,10 +27,20 @@ pub enum Mutation {
     LostCountsAsNotSent,
     /// The network gives the answer of an earlier call of the same method.
     AnswersOfOthers,
+    /// Turns of programs: what a failed turn changed stays in memory.
+    RollbackIsLost,
+    /// Turns of programs: what a failed turn told is sent.
+    FailedTurnTells,
+    /// A crash keeps the rows of the first commit that it loses, and loses its state.
+    CommitIsTorn,
+    /// What waits in an outbox when its shard is opened is not found: as if it had been removed when it was sent.
+    OutboxForgets,
+    /// A reminder changes in a record of its own, before that of its turn.
+    TickMovesFirst,
 }
 
 impl Mutation {
-    /// All of them.
+    /// Those that the simulation of ledgers finds.
     pub const ALL: [Self; 12] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
@@ -44,5 +54,17 @@ impl Mutation {
         Self::RepeatsWithAnotherId,
         Self::LostCountsAsNotSent,
         Self::AnswersOfOthers,
+    ];
+
+    /// Those that the simulation of programs finds.
+    pub const OF_PROGRAMS: [Self; 8] = [
+        Self::DurableTooEarly,
+        Self::LoadForgetsCalls,
+        Self::LoadIsOld,
+        Self::RollbackIsLost,
+        Self::FailedTurnTells,
+        Self::CommitIsTorn,
+        Self::OutboxForgets,
+        Self::TickMovesFirst,
     ];
 }

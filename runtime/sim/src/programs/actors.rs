@@ -1,0 +1,93 @@
+//! The actors of programs. One method changes them, one shows them.
+
+use greenroom_core::{Cx, List, Map};
+use greenroom_macros::{Actor, actor_methods};
+use serde::{Deserialize, Serialize};
+
+use super::script::Script;
+use super::stage::{self, Failed, Look, Page, Reply, Stage};
+
+/// More items than any program makes.
+const ALL: usize = 10_000;
+
+/// Durable.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", idle_timeout = "700ms")]
+pub(crate) struct Keeper {
+    page: Page,
+}
+
+/// Durable, with collections and an index.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", idle_timeout = "700ms")]
+pub(crate) struct Shelf {
+    page: Page,
+    #[index]
+    pub(crate) tag: Option<u32>,
+    pub(crate) things: Map<u8, i64>,
+    pub(crate) trail: List<i64>,
+}
+
+/// Volatile.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile, idle_timeout = "700ms")]
+pub(crate) struct Ghost {
+    page: Page,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Keeper {
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    pub(crate) async fn look(&self) -> Result<Look, Failed> {
+        Ok(Look { page: self.page.clone(), ..Look::default() })
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Shelf {
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    pub(crate) async fn look(&self, cx: &Cx) -> Result<Look, Failed> {
+        let things = self.things.page(cx, None::<&u8>, ALL).await?;
+        let trail = self.trail.page(cx, 0, ALL).await?;
+        Ok(Look { page: self.page.clone(), tag: self.tag, things, trail })
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Ghost {
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    pub(crate) async fn look(&self) -> Result<Look, Failed> {
+        Ok(Look { page: self.page.clone(), ..Look::default() })
+    }
+}
+
+impl Stage for Keeper {
+    fn page(&mut self) -> &mut Page {
+        &mut self.page
+    }
+}
+
+impl Stage for Shelf {
+    fn page(&mut self) -> &mut Page {
+        &mut self.page
+    }
+
+    fn shelf(&mut self) -> Option<&mut Shelf> {
+        Some(self)
+    }
+}
+
+impl Stage for Ghost {
+    fn page(&mut self) -> &mut Page {
+        &mut self.page
+    }
+}

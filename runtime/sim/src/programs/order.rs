@@ -1,0 +1,76 @@
+//! How often what was sent is applied, and in which order.
+
+use std::collections::BTreeMap;
+
+use super::cast::Who;
+use super::script::{PartId, Script};
+use super::steps::By;
+use super::witness::{State, Witness};
+
+/// The place of a message among those of its sender: the sender's turn, and its number in there.
+type Place = (u64, PartId);
+
+/// The last message that was applied, by sender, receiver and how it was sent.
+pub(crate) type Order = BTreeMap<(Who, Who, By), Place>;
+
+impl Witness {
+    /// A script has not run more often than those that send it.
+    pub(super) fn within_bounds(&self, state: &State, who: Who, script: &Script) -> Result<(), String> {
+        let Some(origin) = self.origins.get(script.id) else { return Ok(()) };
+        let (ran, parents) = (state.ran(script.id), state.ran(origin.parent));
+        let most = match origin.by {
+            // A client repeats its calls, and volatile actors do not remember what they have done.
+            None | Some(By::Tell | By::Reliable | By::Delayed) if !who.is_durable() => return Ok(()),
+            None => 1,
+            Some(By::Call) => match who.is_durable() {
+                true => state.begun(origin.parent) as usize,
+                false => return Ok(()),
+            },
+            Some(By::Tell | By::Reliable | By::Delayed | By::Timer) => parents,
+            Some(By::Ticks(times)) => parents * times as usize,
+        };
+        if ran <= most {
+            return Ok(());
+        }
+        let by = origin.by;
+        Err(format!("{who} has run #{} {ran} times by {by:?}, at most {most} are right", script.id))
+    }
+
+    /// What one actor sends another comes in its order: reliable messages always, others if nothing goes wrong.
+    pub(super) fn in_order(&self, state: &mut State, who: Who, script: &Script) -> Result<(), String> {
+        let Some(origin) = self.origins.get(script.id) else { return Ok(()) };
+        let is_ordered = match origin.by {
+            Some(By::Reliable) => true,
+            Some(By::Tell) => self.calm,
+            _ => false,
+        };
+        let both_last = who.is_durable() && origin.from.is_durable();
+        let sent = state.ran.get(&origin.parent).map_or(&[][..], Vec::as_slice);
+        let (Some(by), [sent], true) = (origin.by, sent, is_ordered && both_last) else { return Ok(()) };
+        let place = (sent.version, script.id);
+        match state.order.insert((origin.from, who, by), place) {
+            Some(before) if before >= place => {
+                Err(format!("{who} gets {place:?} of {} behind {before:?} (turn, script)", origin.from))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What should have been applied by now and is not, if anything.
+    pub(crate) fn outstanding(&self) -> Option<String> {
+        let state = self.state.lock();
+        self.origins.iter().find_map(|(script, origin)| {
+            let times = match origin.by? {
+                By::Reliable | By::Delayed => 1,
+                By::Ticks(times) => times as usize,
+                By::Tell if self.calm => 1,
+                _ => return None,
+            };
+            let (ran, wanted) = (state.ran(script.id), state.ran(origin.parent) * times);
+            let by = origin.by;
+            (script.is_sure() && ran < wanted).then(|| {
+                format!("{} has run #{} {ran} times by {by:?} instead of {wanted}", origin.to, script.id)
+            })
+        })
+    }
+}

@@ -1,0 +1,443 @@
+//! Sees what turns do, what becomes durable and what leaves, and compares it with the model as it happens.
+//!
+//! The line of an actor is what its durable records say, one turn after the other: each must be the model's next state.
+//! Whatever shows a state, a reply, an error, a message, a call in the middle of a turn, must show one of that line (I3).
+//! For a volatile actor its own turns stand in for records, one line for each of its lives.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock, Weak};
+
+use greenroom_core::call::{Call, CallResult};
+use greenroom_core::journal::{Commit, RecordKind};
+use greenroom_core::{CallError, CallId};
+use greenroom_testing::{Event, Mutation, Observer, World};
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use super::cast::Who;
+use super::model::Model;
+use super::order;
+use super::origins::Origins;
+use super::script::{PartId, Program, Script};
+use super::stage::{Failed, Line, Look, Page, Reply};
+use super::steps::By;
+use crate::checker::Violation;
+use crate::report::{Counts, Stats};
+
+thread_local! {
+    /// The witness of the simulation that this thread runs. Turns have no other way to it.
+    static WITNESS: RefCell<Option<Arc<Witness>>> = const { RefCell::new(None) };
+}
+
+/// Makes `witness` the one that turns of this thread see, until the guard is dropped.
+pub(crate) fn enter(witness: &Arc<Witness>) -> Entered {
+    WITNESS.set(Some(witness.clone()));
+    Entered
+}
+
+pub(crate) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        WITNESS.set(None);
+    }
+}
+
+/// Tells the witness something.
+pub(crate) fn with(act: impl FnOnce(&Witness)) {
+    let witness = WITNESS.with_borrow(Clone::clone);
+    witness.as_deref().map(act);
+}
+
+/// Sends a message that nobody should send.
+pub(crate) type Smuggler = Box<dyn Fn(Who, Script) + Send + Sync>;
+
+/// What it has seen.
+pub(crate) struct Witness {
+    pub(crate) origins: Origins,
+    pub(crate) calm: bool,
+    pub(crate) stats: Mutex<Stats>,
+    pub(crate) counts: Mutex<Counts>,
+    pub(crate) world: OnceLock<Weak<World>>,
+    pub(crate) smuggler: OnceLock<Smuggler>,
+    mutation: Option<Mutation>,
+    pub(super) state: Mutex<State>,
+    violation: Mutex<Option<Violation>>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// The states of each durable actor that its records show, the first one included.
+    pub(super) lines: BTreeMap<Who, Vec<Model>>,
+    /// The last state of each life of a volatile actor.
+    lives: BTreeMap<(Who, u64), Model>,
+    births: u64,
+    /// What the turns have made, durable or not.
+    pages: BTreeMap<(Who, Line), Page>,
+    /// The states after each turn that ran a script and counts.
+    pub(super) ran: BTreeMap<PartId, Vec<Line>>,
+    /// How many turns have begun to run a script.
+    begun: BTreeMap<PartId, u64>,
+    /// What turns had seen when they called others, by the script that they called with.
+    left: BTreeMap<PartId, Vec<(Who, Line)>>,
+    calls: BTreeMap<Who, BTreeSet<CallId>>,
+    pub(super) order: order::Order,
+    /// How far clients know each actor to have come.
+    known: BTreeMap<Who, u64>,
+    /// The network has delivered these twice.
+    duplicated: BTreeSet<CallId>,
+    /// Clients were told that these have not happened.
+    pub(super) not_done: BTreeSet<PartId>,
+    /// For the planted mistake of a rollback that is lost.
+    kept: BTreeMap<Who, Page>,
+}
+
+/// The parts of a durable state that the witness compares.
+#[derive(Deserialize)]
+struct Stored {
+    page: Page,
+    #[serde(default)]
+    tag: Option<u32>,
+}
+
+impl Observer for Witness {
+    fn happened(&self, event: Event<'_>) {
+        match event {
+            Event::Durable(_, record) => {
+                if let RecordKind::Commit(commit) = &record.kind
+                    && let Some(who) = Who::of(&commit.actor)
+                {
+                    self.durable(who, commit);
+                }
+            }
+            Event::ReplyLeaves(call, outcome) => self.reply_leaves(call, outcome),
+            Event::LoadedTooEarly(actor) => {
+                let message = format!("{actor} is loaded while a record of it is not durable yet");
+                self.violate("an_actor_is_loaded_when_its_records_are_durable", message);
+            }
+            Event::DeliveredTwice(call) => {
+                self.stats.lock().duplicates += 1;
+                self.state.lock().duplicated.insert(call);
+            }
+            Event::CannotGoOn(error) => self.violate("the_map_and_the_logs_agree", error.to_string()),
+            Event::Lost => self.stats.lock().lost += 1,
+            Event::Started => self.stats.lock().starts += 1,
+            Event::Ended => self.stats.lock().crashes += 1,
+            Event::Drains => self.stats.lock().drains += 1,
+            Event::Paused => self.stats.lock().pauses += 1,
+            Event::Replaced(owners) => self.stats.lock().replaced += owners as u64,
+        }
+    }
+}
+
+impl Witness {
+    pub(crate) fn new(program: &Program, mutation: Option<Mutation>) -> Arc<Self> {
+        let mut state = State::default();
+        for who in program.cast.iter().filter(|who| who.is_durable()) {
+            state.lines.insert(*who, vec![Model::default()]);
+        }
+        Arc::new(Self {
+            origins: Origins::of(program),
+            calm: program.calm,
+            stats: Mutex::default(),
+            counts: Mutex::default(),
+            world: OnceLock::new(),
+            smuggler: OnceLock::new(),
+            mutation,
+            state: Mutex::new(state),
+            violation: Mutex::default(),
+        })
+    }
+
+    /// Notes a violation, if it is the first.
+    pub(crate) fn violate(&self, invariant: &'static str, message: String) {
+        self.violation.lock().get_or_insert(Violation { invariant, message });
+    }
+
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        self.violation.lock().clone()
+    }
+
+    pub(crate) fn check(&self, invariant: &'static str, outcome: Result<(), String>) {
+        if let Err(message) = outcome {
+            self.violate(invariant, message);
+        }
+    }
+
+    fn note(&self, event: impl FnOnce() -> String) {
+        if let Some(world) = self.world.get().and_then(Weak::upgrade) {
+            world.trace.add(event());
+        }
+    }
+
+    /// A turn begins.
+    pub(crate) fn begins(&self, who: Who, page: &mut Page, script: &Script) {
+        let mut state = self.state.lock();
+        if let Some(kept) = state.kept.remove(&who) {
+            *page = kept;
+        }
+        if !who.is_durable() && page.line == Line::default() {
+            state.births += 1;
+            page.line.born = state.births;
+        }
+        *state.begun.entry(script.id).or_default() += 1;
+        self.counts.lock().turns += 1;
+        let line = page.line;
+        self.note(|| format!("{who} begins #{} at {}", script.id, line.version));
+        let is_known = match line.version {
+            0 => *page == Page { line, ..Page::default() },
+            _ => state.pages.get(&(who, line)) == Some(page),
+        };
+        if !is_known {
+            let message = format!("a turn of {who} begins with {page:?}, which no turn has made");
+            self.violate("a_failed_turn_leaves_nothing", message);
+        }
+        let Some(origin) = self.origins.get(script.id) else { return };
+        match origin.by {
+            Some(By::Call) => {
+                let left = state.left.get(&script.id).map_or(&[][..], Vec::as_slice);
+                if !left.iter().any(|(caller, seen)| state.is_line(*caller, *seen)) {
+                    let message = format!("#{} was called from {left:?}, which is not durable", script.id);
+                    self.violate("i3_a_call_leaves_after_what_its_turn_saw", message);
+                }
+            }
+            Some(by @ (By::Tell | By::Reliable | By::Delayed | By::Ticks(_)))
+                if state.ran(origin.parent) == 0 =>
+            {
+                let message =
+                    format!("#{} begins by {by:?}, but #{} is not durable", script.id, origin.parent);
+                self.violate("i3_a_message_leaves_after_its_turn", message);
+            }
+            _ => {}
+        }
+    }
+
+    /// A turn is about to end well.
+    pub(crate) fn ends(&self, who: Who, page: &Page, script: &Script) {
+        self.note(|| format!("{who} ends #{} at {}", script.id, page.line.version));
+        let mut state = self.state.lock();
+        state.pages.insert((who, page.line), page.clone());
+        if !who.is_durable() {
+            let life = (who, page.line.born);
+            let before = state.lives.get(&life).cloned().unwrap_or_else(|| Model {
+                line: Line { born: page.line.born, ..Line::default() },
+                ..Model::default()
+            });
+            // The hash over the line was made from this turn's own id, which the model takes as it is.
+            let mut after = before.after(script, CallId(0), &page.heard);
+            after.line.chain = page.line.chain;
+            self.check("a_turn_does_what_its_script_says", same(who, &after, page, None));
+            state.lives.insert(life, after);
+            self.applied(&mut state, who, script, page.line);
+        }
+    }
+
+    /// A turn is about to fail.
+    pub(crate) fn fails(&self, who: Who, page: &Page, told: &[(Who, Script)]) {
+        self.counts.lock().failed += 1;
+        self.note(|| format!("{who} fails at {}", page.line.version));
+        match self.mutation {
+            Some(Mutation::RollbackIsLost) => drop(self.state.lock().kept.insert(who, page.clone())),
+            Some(Mutation::FailedTurnTells) => {
+                for (to, script) in told {
+                    self.smuggler.get().iter().for_each(|smuggle| smuggle(*to, script.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A record is on its disk.
+    fn durable(&self, who: Who, commit: &Commit) {
+        let Ok(Stored { page, tag }) = rmp_serde::from_slice(&commit.state) else {
+            return self.violate("states_can_be_read", format!("a record of {who} cannot be read"));
+        };
+        let mut state = self.state.lock();
+        let before = state.lines.get(&who).and_then(|line| line.last()).cloned().unwrap_or_default();
+        if page.line == before.line {
+            return self.check("a_turn_does_what_its_script_says", same(who, &before, &page, Some(tag)));
+        }
+        let Some(script) = self.origins.script(page.last) else {
+            return self
+                .violate("a_turn_does_what_its_script_says", format!("{who} ran no script: {page:?}"));
+        };
+        if script.is_doomed() {
+            let message = format!("{who} keeps what #{} did, which failed", script.id);
+            self.violate("a_failed_turn_leaves_nothing", message);
+        }
+        let call = commit.call.id;
+        if !state.calls.entry(who).or_default().insert(call) {
+            let message = format!("{who} has applied call {call} (#{}) before", script.id);
+            self.violate("i4_applied_once", message);
+        }
+        let after = before.after(script, call, &page.heard);
+        if page.line != after.line {
+            let message =
+                format!("{who} is at {:?} after #{}, the model at {:?}", page.line, script.id, after.line);
+            self.violate("turns_form_one_line", message);
+        }
+        self.check("a_turn_does_what_its_script_says", same(who, &after, &page, Some(tag)));
+        for heard in &page.heard {
+            self.check(
+                "an_answered_call_in_a_turn_is_applied",
+                state.was_heard(&self.origins, heard.part, heard.line),
+            );
+        }
+        state.pages.insert((who, after.line), page);
+        let line = after.line;
+        state.lines.entry(who).or_default().push(after);
+        self.applied(&mut state, who, script, line);
+    }
+
+    /// A turn that ran this script counts from now on.
+    fn applied(&self, state: &mut State, who: Who, script: &Script, line: Line) {
+        self.counts.lock().applied += 1;
+        state.ran.entry(script.id).or_default().push(line);
+        let Some(origin) = self.origins.get(script.id) else { return };
+        self.counts.lock().count(origin.by);
+        self.check("what_was_sent_once_is_applied_once", self.within_bounds(state, who, script));
+        self.check("messages_come_in_order", self.in_order(state, who, script));
+    }
+
+    /// Something showed this state.
+    pub(crate) fn told(&self, who: Who, line: Line, what: &str) {
+        if !self.state.lock().is_line(who, line) {
+            let message = format!("{what} shows {who} at {line:?}, which is not durable");
+            self.violate("i3_output_waits_for_its_commit", message);
+        }
+    }
+
+    /// Somebody has looked at an actor.
+    pub(crate) fn look_is_told(&self, who: Who, look: &Look) {
+        self.told(who, look.page.line, "a look");
+        let state = self.state.lock();
+        let model = state.lines.get(&who).and_then(|line| line.get(look.page.line.version as usize));
+        if let Some(model) = model.filter(|model| model.look() != *look) {
+            let message = format!("{who} shows {look:?}, the model {:?}", model.look());
+            self.violate("reads_see_a_state_that_existed", message);
+        }
+    }
+
+    /// A turn has called somebody with this script, having seen this state of its own.
+    pub(crate) fn leaves(&self, script: PartId, who: Who, seen: Line) {
+        self.state.lock().left.entry(script).or_default().push((who, seen));
+    }
+
+    /// A call in a turn has failed.
+    pub(crate) fn a_turn_is_told(&self, error: &CallError<Failed>) {
+        self.check("callers_are_told_what_they_can_use", usable(error, None));
+    }
+
+    pub(crate) fn reply_leaves(&self, call: &Call, outcome: &CallResult) {
+        let Some(who) = Who::of(&call.target) else { return };
+        match outcome {
+            Ok(reply) if &*call.method == "look" => {
+                if let Ok(look) = reply.decode::<Look>("a look") {
+                    self.look_is_told(who, &look);
+                }
+            }
+            Ok(reply) => {
+                // One-way requests and reliable messages are answered with nothing.
+                if let Ok(Reply { line }) = reply.decode("a reply") {
+                    self.told(who, line, "a reply");
+                }
+            }
+            Err(CallError::App(error)) => {
+                if let Ok(Failed::Planned { saw }) = error.decode("an error") {
+                    self.told(who, saw, "an error");
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// How far clients know this actor to have come.
+    pub(crate) fn known(&self, who: Who) -> u64 {
+        self.state.lock().known.get(&who).copied().unwrap_or(0)
+    }
+
+    /// A client has been told this state of an actor, of which `known` was known when it began to ask.
+    pub(crate) fn client_knows(&self, who: Who, line: Line, known: u64, ran: Option<PartId>) {
+        if !who.is_durable() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let farthest = state.known.entry(who).or_default();
+        *farthest = line.version.max(*farthest);
+        if line.version < known + u64::from(ran.is_some()) {
+            let message = format!("a client was told {line:?} of {who} after another had been told {known}");
+            self.violate("nothing_is_older_than_what_was_told", message);
+        }
+        let there = state.lines.get(&who).and_then(|line_of| line_of.get(line.version as usize));
+        if let (Some(part), Some(there)) = (ran, there)
+            && there.last != part
+        {
+            let message =
+                format!("#{part} was acknowledged at {}, where {who} ran #{}", line.version, there.last);
+            self.violate("i2_acknowledged_turns_are_there", message);
+        }
+    }
+
+    /// The network has delivered the request of this call twice.
+    pub(crate) fn was_duplicated(&self, call: CallId) -> bool {
+        self.state.lock().duplicated.contains(&call)
+    }
+}
+
+impl State {
+    /// How many turns have run this script.
+    pub(super) fn ran(&self, part: PartId) -> usize {
+        self.ran.get(&part).map_or(0, Vec::len)
+    }
+
+    pub(super) fn begun(&self, part: PartId) -> u64 {
+        self.begun.get(&part).copied().unwrap_or(0)
+    }
+
+    /// Whether this state is one of the actor's line.
+    fn is_line(&self, who: Who, line: Line) -> bool {
+        match self.lines.get(&who) {
+            Some(states) => states.get(line.version as usize).is_some_and(|model| model.line == line),
+            None => line.version == 0 || self.pages.contains_key(&(who, line)),
+        }
+    }
+
+    /// What a turn heard of a call is true.
+    fn was_heard(&self, origins: &Origins, part: PartId, line: Option<Line>) -> Result<(), String> {
+        let (Some(line), Some(origin)) = (line, origins.get(part)) else { return Ok(()) };
+        let there = self.lines.get(&origin.to).map(|states| states.get(line.version as usize));
+        match there {
+            Some(Some(model)) if model.line == line && model.last == part => Ok(()),
+            Some(there) => {
+                Err(format!("#{part} was answered by {} at {line:?}, where is {there:?}", origin.to))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an actor keeps is what the model keeps.
+fn same(who: Who, model: &Model, page: &Page, tag: Option<Option<u32>>) -> Result<(), String> {
+    if model.page() == *page && tag.is_none_or(|tag| tag == model.tag) {
+        return Ok(());
+    }
+    Err(format!("{who} keeps {page:?} with tag {tag:?}, the model {:?} with {:?}", model.page(), model.tag))
+}
+
+/// Whether a caller may be told this; `script` is what it asked for.
+pub(crate) fn usable(error: &CallError<Failed>, script: Option<&Script>) -> Result<(), String> {
+    let is_usable = match error {
+        CallError::Timeout { .. } | CallError::Unavailable(_) | CallError::Overloaded(_) => true,
+        CallError::App(Failed::Planned { .. }) | CallError::Panicked(_) => {
+            script.is_none_or(Script::is_doomed)
+        }
+        CallError::App(Failed::Inner { .. }) => script.is_none_or(|script| !script.is_sure()),
+        CallError::Deadlock { .. }
+        | CallError::NotFound(_)
+        | CallError::Invalid(_)
+        | CallError::Refused(_) => false,
+    };
+    let kind = error.kind();
+    if is_usable { Ok(()) } else { Err(format!("{kind}: {error:?} for {script:?}")) }
+}

@@ -1,0 +1,95 @@
+//! Random programs against the sequential model. `cargo xtask sim --programs` runs as many as one likes.
+
+use std::collections::BTreeSet;
+
+use greenroom_sim::{Counts, Mutation, Report, programs};
+
+/// How many seeds a planted mistake may stay hidden. Most show in the first ten.
+const SEEDS: u64 = 300;
+
+fn simulate(seed: u64, mutation: Option<Mutation>) -> Report<Counts> {
+    programs::simulate(seed, mutation, &BTreeSet::new())
+}
+
+#[test]
+fn three_hundred_programs_do_what_the_model_does() {
+    let mut all = Counts::default();
+    for seed in 0..300 {
+        let report = simulate(seed, None);
+        if let Some(violation) = &report.violation {
+            let shrunk = programs::shrink(seed, None).map(|shrunk| shrunk.to_string()).unwrap_or_default();
+            panic!("seed {seed} violates {violation}\n{shrunk}");
+        }
+        all += report.stats;
+    }
+    // What never happens cannot go wrong.
+    let Counts { failed, nested, told, reliable, delayed, ticks, timers, crashes, .. } = all;
+    let least = [failed, nested, told, reliable, delayed, ticks, timers, crashes].into_iter().min();
+    assert!(least > Some(200), "{all:?}");
+}
+
+#[test]
+fn a_program_run_twice_gives_the_same_trace() {
+    for seed in 0..25 {
+        let (first, second) = (simulate(seed, None), simulate(seed, None));
+        let differs = first.trace.iter().zip(&second.trace).position(|(one, other)| one != other);
+        if let Some(line) = differs {
+            panic!("seed {seed}, line {line}:\n{}\n{}", first.trace[line], second.trace[line]);
+        }
+        assert_eq!(first.hash, second.hash, "seed {seed}: the same events, but tasks ran in another order");
+        assert_eq!(first.stats, second.stats, "seed {seed}");
+    }
+    assert_ne!(simulate(1, None).hash, simulate(2, None).hash);
+}
+
+/// The invariants by which a planted mistake may show first.
+fn shows_as(mutation: Mutation) -> &'static [&'static str] {
+    match mutation {
+        Mutation::DurableTooEarly => &[
+            "i3_output_waits_for_its_commit",
+            "i3_a_message_leaves_after_its_turn",
+            "i3_a_call_leaves_after_what_its_turn_saw",
+        ],
+        Mutation::LoadForgetsCalls => &["i4_applied_once", "what_was_sent_once_is_applied_once"],
+        Mutation::LoadIsOld => &["turns_form_one_line", "i4_applied_once"],
+        Mutation::RollbackIsLost => &["a_failed_turn_leaves_nothing"],
+        Mutation::FailedTurnTells => &["i3_a_message_leaves_after_its_turn"],
+        Mutation::CommitIsTorn => &[
+            "i3_a_message_leaves_after_its_turn",
+            "what_is_promised_is_done_in_the_end",
+            "reads_see_a_state_that_existed",
+            "the_index_finds_what_is_committed",
+        ],
+        Mutation::OutboxForgets => &["what_is_promised_is_done_in_the_end"],
+        Mutation::TickMovesFirst => {
+            &["what_is_promised_is_done_in_the_end", "i3_a_message_leaves_after_its_turn"]
+        }
+        other => panic!("{other:?} is no mistake of the programming model"),
+    }
+}
+
+#[test]
+fn every_planted_mistake_is_found() {
+    for mutation in Mutation::OF_PROGRAMS {
+        let found = (0..SEEDS).find_map(|seed| Some((seed, simulate(seed, Some(mutation)).violation?)));
+        let Some((seed, violation)) = found else { panic!("{mutation:?} stayed hidden for {SEEDS} seeds") };
+        println!("{mutation:?}: seed {seed}, {violation}");
+        let expected = shows_as(mutation);
+        assert!(expected.contains(&violation.invariant), "{mutation:?}, seed {seed}: {violation}");
+    }
+}
+
+#[test]
+fn a_failing_program_is_made_small_and_replays() {
+    let mistake = Some(Mutation::RollbackIsLost);
+    let seed =
+        (0..SEEDS).find(|seed| simulate(*seed, mistake).violation.is_some()).expect("the mistake is found");
+    let shrunk = programs::shrink(seed, mistake).expect("the seed fails");
+    let again = programs::simulate(seed, mistake, &shrunk.without);
+    assert_eq!(again.hash, shrunk.report.hash);
+    assert_eq!(again.violation, shrunk.report.violation);
+    // A turn that changes something and fails, and one more turn of that actor.
+    let asks = shrunk.program.lines().filter(|line| line.contains("runs")).count();
+    assert!((1..=2).contains(&asks), "{shrunk}");
+    assert!(!shrunk.program.contains("Crash"), "{shrunk}");
+}
