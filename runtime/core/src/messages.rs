@@ -125,7 +125,7 @@ impl<M: Method> Letter<M> {
 /// Runs the turn of a program's message if that can be done now, else gives the message back.
 fn begin<M: Method>(mut call: Prepared<M>) -> Option<Prepared<M>> {
     let head = &call.head;
-    let (Some(engine), Ok(target), None) = (head.origin.engine(), &head.target, &head.request) else {
+    let (Some(engine), Ok(target), None) = (head.origin.engine(), &head.target, head.request()) else {
         return Some(call);
     };
     let arguments = call.arguments.take()?;

@@ -95,9 +95,8 @@ impl<A: Actor> ActorRef<A> {
             ordinal: self.origin.turn().map_or(0, Cx::next_ordinal),
             origin: self.origin.clone(),
             target: self.target.clone(),
-            id: None,
             deadline: None,
-            request: None,
+            chosen: None,
         };
         Call(State::Prepared(Prepared { head, arguments: Some(arguments) }))
     }
@@ -129,11 +128,17 @@ pub(crate) struct Head {
     ordinal: u64,
     pub(crate) target: Result<ActorId, IdentityError>,
     /// If the caller chose one.
-    id: Option<CallId>,
-    /// If the caller chose one.
     deadline: Option<Instant>,
+    /// What few calls have, in a box: a call is moved some times before it begins.
+    chosen: Option<Box<Chosen>>,
+}
+
+/// What a caller may choose besides the deadline.
+#[derive(Default)]
+struct Chosen {
+    id: Option<CallId>,
     /// What the caller adds to the request context, or why it cannot.
-    pub(crate) request: Option<Box<Result<RequestContext, TooLarge>>>,
+    request: Option<Result<RequestContext, TooLarge>>,
 }
 
 // The pieces are only moved, never pinned in place: the running future has a box of its own.
@@ -154,7 +159,7 @@ impl<M: Method> Call<M> {
     /// Gives the call this id: whoever calls again with it gets the stored reply, and the call is applied once.
     pub fn call_id(mut self, id: CallId) -> Self {
         if let State::Prepared(call) = &mut self.0 {
-            call.head.id = Some(id);
+            call.head.chosen.get_or_insert_default().id = Some(id);
         }
         self
     }
@@ -167,11 +172,12 @@ impl<M: Method> Call<M> {
         if let State::Prepared(call) = &mut self.0 {
             let head = &mut call.head;
             let inherited = || head.origin.turn().map(Cx::request_context).unwrap_or_default();
-            let request = head.request.get_or_insert_with(|| Box::new(Ok(inherited())));
-            if let Ok(context) = &mut **request
+            let chosen = head.chosen.get_or_insert_default();
+            let request = chosen.request.get_or_insert_with(|| Ok(inherited()));
+            if let Ok(context) = request
                 && let Err(error) = context.set(name, value)
             {
-                **request = Err(error);
+                *request = Err(error);
             }
         }
         self
@@ -239,21 +245,30 @@ impl<M: Method> Future for Call<M> {
 }
 
 impl Head {
+    fn id(&self) -> Option<CallId> {
+        self.chosen.as_ref()?.id
+    }
+
+    /// What the caller adds to the request context, or why it cannot.
+    pub(crate) fn request(&self) -> Option<&Result<RequestContext, TooLarge>> {
+        self.chosen.as_ref()?.request.as_ref()
+    }
+
     /// What travels with the call.
     pub(crate) fn context(&self) -> CallContext {
         let mut context = match &self.origin {
             Origin::Turn(cx) => cx.context_of_call(self.ordinal),
             Origin::Program(transport) => CallContext {
-                id: self.id.unwrap_or_else(|| CallId(transport.env().random())),
+                id: self.id().unwrap_or_else(|| CallId(transport.env().random())),
                 deadline: self.deadline.unwrap_or_else(|| transport.env().now() + DEFAULT_DEADLINE),
                 chain: Chain::default(),
                 request: RequestContext::default(),
             },
         };
-        if let Some(Ok(request)) = self.request.as_deref() {
+        if let Some(Ok(request)) = self.request() {
             context.request = request.clone();
         }
-        context.id = self.id.unwrap_or(context.id);
+        context.id = self.id().unwrap_or(context.id);
         context.deadline = self.deadline.unwrap_or(context.deadline);
         context
     }
@@ -262,7 +277,7 @@ impl Head {
 impl Head {
     /// What travels with the call, unless its request context takes too much.
     pub(crate) fn checked_context<E>(&self) -> Result<CallContext, CallError<E>> {
-        match self.request.as_deref() {
+        match self.request() {
             Some(Err(error)) => Err(CallError::Invalid(error.to_string())),
             _ => Ok(self.context()),
         }
@@ -275,7 +290,7 @@ impl<M: Method> Prepared<M> {
         let head = &self.head;
         let arguments = self.arguments.take().expect(ARGUMENTS);
         match (head.origin.engine(), &head.target) {
-            (Some(engine), Ok(target)) if head.request.is_none() => {
+            (Some(engine), Ok(target)) if head.request().is_none() => {
                 engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task)
             }
             _ => Begun::NotNow(arguments),
