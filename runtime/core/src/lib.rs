@@ -32,6 +32,7 @@ pub mod retry;
 pub mod rows;
 pub mod schedule;
 pub mod shard;
+pub mod streams;
 pub mod stripes;
 mod timers;
 pub mod trace;
@@ -46,6 +47,7 @@ pub use error::{AppError, CallError, Result};
 pub use identity::{ActorId, ActorType, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
 pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Reminder};
 pub use schedule::{Missed, Schedule};
+pub use streams::{Feed, Items, ReplyStream, StreamCall, WhenFull};
 pub use timers::{Ticks, Timer};
 
 /// What the code that the macros make refers to. Not part of the public interface.
@@ -61,4 +63,5 @@ pub mod __private {
     pub use crate::error::AppError;
     pub use crate::index::IndexedFields;
     pub use crate::reference::{ActorRef, Call};
+    pub use crate::streams::StreamCall;
 }

@@ -193,6 +193,12 @@ impl<M: Method> Call<M> {
         }
     }
 
+    /// What the consumer of a stream needs that this call opens: its way to the actor.
+    pub(crate) fn consumer(&self) -> Option<(SharedTransport, ActorId)> {
+        let State::Prepared(call) = &self.0 else { return None };
+        Some((call.head.origin.transport()?, call.head.target.clone().ok()?))
+    }
+
     /// The call as it was made, instead of starting it.
     pub(crate) fn into_prepared(self) -> Prepared<M> {
         let State::Prepared(call) = self.0 else { panic!("a call was sent after it had begun") };

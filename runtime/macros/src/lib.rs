@@ -96,6 +96,8 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 ///   `Deserialize`, each with a plain name. An `Option` may be left out by a caller that does not know it.
 /// - **Reply**: `T`, `Result<T>` (with `AppError`) or `Result<T, E>`; each of serde's two traits too. What is called
 ///   `Result` is taken for one of these, so another crate's `Result<T>` must be written out with its error.
+/// - **Streams**: a method that returns `Items<T>` or `Result<Items<T>, E>` answers with items as they come; the caller
+///   awaits the call and gets a `ReplyStream<T>`.
 /// - `#[method(name = "…")]` names the method on the wire, so that the function can be renamed without a change there.
 /// - `#[on_activate]` and `#[on_deactivate]` mark an `async fn …(&mut self, cx: &Cx) -> Result<()>` each that the runtime
 ///   calls when an actor has been loaded, and before it leaves memory. They are not on the wire.

@@ -52,8 +52,8 @@ pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
-    ContentType, Cursor, Cx, Durability, KeyEncode, List, Map, MapKey, Missed, OldState, OnPanic, Payload,
-    Reminder, Result, Schedule, Shard, ShardCount, Ticks, Timer,
+    ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState, OnPanic,
+    Payload, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer, WhenFull,
 };
 pub use greenroom_macros::{Actor, actor_methods};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};

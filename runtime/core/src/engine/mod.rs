@@ -15,6 +15,7 @@
 //! - `outbox`: sends reliable messages until they are applied.
 //! - `reminders`: calls that are due at times which are kept; `errand`: what such a call does in its turn's commit.
 //! - `timers`: calls of an actor by itself, while it is in memory; `ticks`: the same at a fixed rate, for thousands.
+//! - `streams`: the reply streams that actors have open.
 //! - `types`: the table of actor types and their methods by name.
 //! - `hot`: which actors answer the most calls.
 //! - `deadlock`: finds cycles of calls that do not come from one another.
@@ -45,6 +46,7 @@ mod scratch;
 mod snapshot;
 mod state;
 mod stateless;
+pub(crate) mod streams;
 mod supervision;
 mod tell;
 mod ticks;
@@ -124,6 +126,7 @@ impl Deref for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.0.reminders.stop();
+        self.0.streams.close_all("the node has stopped");
         self.0.directory.clear();
         if let Some(pools) = &self.0.pools {
             pools.clear();
@@ -160,6 +163,7 @@ pub struct Core {
     reminders: Arc<reminders::Reminders>,
     timers: timers::Timers,
     ticks: ticks::Ticks,
+    streams: streams::Streams,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
     /// What turns have changed in maps and lists and the journal does not show yet.
@@ -264,6 +268,7 @@ impl EngineBuilder {
             reminders,
             timers: timers::Timers::default(),
             ticks: ticks::Ticks::default(),
+            streams: streams::Streams::default(),
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
             overlay,
@@ -387,6 +392,7 @@ impl Core {
     /// Takes no further calls from outside, waits until the turns that run have ended and their commits are durable,
     /// at most `timeout`. Returns how many turns were still running then.
     pub async fn drain(self: &Arc<Self>, timeout: Duration) -> usize {
+        self.streams.close_all("the node is draining");
         self.turns.drain(timeout, self.deactivate_all()).await
     }
 
@@ -442,6 +448,7 @@ impl Core {
     fn remove_if(&self, target: &ActorId, such: impl Fn(&Arc<dyn AnyActivation>) -> bool) {
         if let Some(removed) = self.directory.remove_if(target, such) {
             self.record_change(&*removed);
+            self.streams.left(target);
         }
     }
 
@@ -465,6 +472,7 @@ impl Core {
         }
         self.change_log.rest_if_unused(now);
         self.overlay.prune();
+        self.streams.tidy_up(now);
         self.snapshots.drop_if_unused(now);
     }
 

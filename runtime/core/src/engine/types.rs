@@ -16,7 +16,7 @@ use super::errand::{self, SharedErrand};
 use super::inline::Pace;
 use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
-use super::{delivery, tell, turn};
+use super::{delivery, streams, tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
 use crate::call::{Call, CallResult, Delivery};
 use crate::error::CallError;
@@ -201,6 +201,7 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
             },
             None if call.method == PROBE => deadlock::receive(engine, call).boxed(),
             None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
+            None if streams::answers(&call.method) => streams::answer(engine, call).boxed(),
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }
     }

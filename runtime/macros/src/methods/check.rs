@@ -25,6 +25,57 @@ pub(super) fn reply_is_owned(ty: &Type, errors: &mut Errors) {
     }
 }
 
+/// What a method returns that answers with a stream.
+pub(super) const ITEMS: &str = "Items";
+/// What its caller gets.
+const REPLY_STREAM: &str = "ReplyStream";
+
+pub(super) fn stream_is_the_reply(reply: &Type, errors: &mut Errors) {
+    if names(reply, REPLY_STREAM) {
+        errors.at(
+            reply,
+            "a `ReplyStream` is what the caller gets: return `Items<T>`, made by `cx.items(…)` or a `Feed`",
+        );
+    } else if types_inside(reply).into_iter().any(|inner| names(inner, ITEMS)) {
+        errors.at(reply, "a stream is a reply of its own: return `Items<T>` or `Result<Items<T>, E>`");
+    }
+}
+
+pub(super) fn argument_is_no_stream(ty: &Type, errors: &mut Errors) {
+    if names(ty, ITEMS) || names(ty, REPLY_STREAM) {
+        errors.at(
+            ty,
+            "a stream cannot be passed on: pass the key of the actor, and ask that actor for the stream",
+        );
+    }
+}
+
+/// Whether a type of this name occurs in the type.
+fn names(ty: &Type, name: &str) -> bool {
+    let itself =
+        matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name));
+    itself || types_inside(ty).into_iter().any(|inner| names(inner, name))
+}
+
+/// The types that stand inside of a type: its generic arguments, the parts of a tuple.
+fn types_inside(ty: &Type) -> Vec<&Type> {
+    match ty {
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        Type::Path(ty) => {
+            let lists = ty.path.segments.iter().filter_map(|segment| match &segment.arguments {
+                PathArguments::AngleBracketed(list) => Some(list.args.iter()),
+                _ => None,
+            });
+            let types = lists.flatten().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            types.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// False if the type borrows or is not named in full, as far as its spelling tells.
 fn is_owned(ty: &Type) -> bool {
     match ty {

@@ -207,13 +207,18 @@ impl<'a> Expansion<'a> {
         });
         let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
         let types = method.arguments.iter().map(|argument| self.in_terms_of_actor(&argument.ty));
+        let (returned, made) = match method.output.streams {
+            false => (quote!(Call), quote!(call)),
+            true => (quote!(StreamCall), quote!(#private::StreamCall::new(call))),
+        };
         quote! {
             #default_doc
             #(#docs)*
             #(#cfgs)*
-            #vis fn #ident(&self, #(#names: #types),*) -> #private::Call<#method_type<#actor>> {
+            #vis fn #ident(&self, #(#names: #types),*) -> #private::#returned<#method_type<#actor>> {
                 let actor: &#private::ActorRef<#actor> = ::core::convert::AsRef::as_ref(self);
-                actor.call::<#method_type<#actor>>(#arguments_type { #(#names),* })
+                let call = actor.call::<#method_type<#actor>>(#arguments_type { #(#names),* });
+                #made
             }
         }
     }

@@ -55,6 +55,8 @@ struct Output {
     error: Option<Type>,
     /// True for `Result<T>` and `Result<T, E>`, false for a method that cannot fail.
     fallible: bool,
+    /// True for `Items<T>`: a stream.
+    streams: bool,
 }
 
 pub(crate) fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStream {

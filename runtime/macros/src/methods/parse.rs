@@ -150,6 +150,7 @@ fn check_cx(input: &PatType, position: usize, is_second: bool, errors: &mut Erro
 
 fn argument(input: &PatType, errors: &mut Errors) -> Option<Argument> {
     check::argument_is_owned(&input.ty, errors);
+    check::argument_is_no_stream(&input.ty, errors);
     match &*input.pat {
         Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
             Some(Argument { ident: name.ident.clone(), ty: (*input.ty).clone() })
@@ -166,11 +167,12 @@ fn argument(input: &PatType, errors: &mut Errors) -> Option<Argument> {
 
 fn output(output: &ReturnType, errors: &mut Errors) -> Output {
     let ReturnType::Type(_, ty) = output else {
-        return Output { reply: parse_quote!(()), error: None, fallible: false };
+        return Output { reply: parse_quote!(()), error: None, fallible: false, streams: false };
     };
     check::reply_is_owned(ty, errors);
     let Some(result) = last_segment(ty).filter(|segment| segment.ident == "Result") else {
-        return Output { reply: (**ty).clone(), error: None, fallible: false };
+        let streams = streams(ty, errors);
+        return Output { reply: (**ty).clone(), error: None, fallible: false, streams };
     };
     let mut types = match &result.arguments {
         PathArguments::AngleBracketed(list) => list.args.iter().filter_map(as_type).cloned().collect(),
@@ -180,7 +182,15 @@ fn output(output: &ReturnType, errors: &mut Errors) -> Output {
         errors.at(ty, "what it returns must be readable here: write `Result<T>` or `Result<T, E>`");
     }
     let error = if types.len() == 2 { types.pop() } else { None };
-    Output { reply: types.pop().unwrap_or_else(|| parse_quote!(())), error, fallible: true }
+    let reply = types.pop().unwrap_or_else(|| parse_quote!(()));
+    let streams = streams(&reply, errors);
+    Output { reply, error, fallible: true, streams }
+}
+
+/// Whether a reply is a stream.
+fn streams(reply: &Type, errors: &mut Errors) -> bool {
+    check::stream_is_the_reply(reply, errors);
+    last_segment(reply).is_some_and(|segment| segment.ident == check::ITEMS)
 }
 
 fn as_type(argument: &GenericArgument) -> Option<&Type> {
