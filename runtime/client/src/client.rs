@@ -17,6 +17,7 @@ use greenroom_core::lanes::Lanes;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
+use greenroom_core::workflow::{Workflow, WorkflowRef};
 use thiserror::Error;
 use tonic::transport::Channel;
 
@@ -109,6 +110,11 @@ impl Client {
     /// A typed reference to an actor.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
         ActorRef::new(Origin::program(Arc::new(self.clone())), key.as_ref()).into()
+    }
+
+    /// A reference to a workflow.
+    pub fn workflow<W: Workflow>(&self, key: impl AsRef<str>) -> WorkflowRef<W> {
+        WorkflowRef::new(Origin::program(Arc::new(self.clone())), key.as_ref())
     }
 
     /// Calls a method by name, arguments and reply in JSON.

@@ -15,7 +15,8 @@ use crate::codec::{CodecError, Payload};
 pub type Result<T, E = AppError> = std::result::Result<T, E>;
 
 /// Why a call failed. `E` is the method's own error type.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallError<E = AppError> {
     /// The deadline passed.
     #[error("the deadline passed before the reply came{}", outcome(committed))]

@@ -37,6 +37,7 @@ pub mod stripes;
 mod timers;
 pub mod trace;
 pub mod transport;
+pub mod workflow;
 
 pub use actor::{Access, Actor, ActorOptions, Durability, Method, OnPanic};
 pub use codec::{ContentType, Payload};
@@ -49,6 +50,7 @@ pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Remin
 pub use schedule::{Missed, Schedule};
 pub use streams::{Feed, Items, ReplyStream, StreamCall, WhenFull};
 pub use timers::{Ticks, Timer};
+pub use workflow::{Flow, Step, Workflow};
 
 /// What the code that the macros make refers to. Not part of the public interface.
 #[doc(hidden)]
@@ -64,4 +66,5 @@ pub mod __private {
     pub use crate::index::IndexedFields;
     pub use crate::reference::{ActorRef, Call};
     pub use crate::streams::StreamCall;
+    pub use crate::workflow::{Flow, Workflow};
 }

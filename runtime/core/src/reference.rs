@@ -22,6 +22,7 @@ use crate::identity::{ActorId, ActorType, CallId, IdentityError};
 use crate::request::{RequestContext, TooLarge};
 use crate::stripes::Handle;
 use crate::transport::SharedTransport;
+use crate::workflow::Step;
 
 /// Who makes the calls of a reference.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub enum Origin {
     Program(Handle<SharedTransport>),
     /// A turn of an actor.
     Turn(Cx),
+    /// A step of a workflow.
+    Step(Step),
 }
 
 impl Origin {
@@ -43,13 +46,23 @@ impl Origin {
         match self {
             Self::Program(transport) => transport.engine().map(|engine| &***engine),
             Self::Turn(cx) => Some(cx.engine()),
+            Self::Step(step) => Some(step.engine()),
         }
     }
 
     fn turn(&self) -> Option<&Cx> {
         match self {
-            Self::Program(_) => None,
+            Self::Program(_) | Self::Step(_) => None,
             Self::Turn(cx) => Some(cx),
+        }
+    }
+
+    /// The place of the next call among those of the turn or the step.
+    fn next_ordinal(&self) -> u64 {
+        match self {
+            Self::Program(_) => 0,
+            Self::Turn(cx) => cx.next_ordinal(),
+            Self::Step(step) => step.next_ordinal(),
         }
     }
 
@@ -57,6 +70,7 @@ impl Origin {
         match self {
             Self::Program(transport) => transport.env(),
             Self::Turn(cx) => cx.engine().env(),
+            Self::Step(step) => step.engine().env(),
         }
     }
 
@@ -64,6 +78,7 @@ impl Origin {
         match self {
             Self::Program(transport) => Some((**transport).clone()),
             Self::Turn(cx) => cx.engine().transport(),
+            Self::Step(step) => step.engine().transport(),
         }
     }
 }
@@ -92,7 +107,7 @@ impl<A: Actor> ActorRef<A> {
     /// A call of the method `M`; it starts when it is awaited.
     pub fn call<M: Method<Actor = A>>(&self, arguments: M::Arguments) -> Call<M> {
         let head = Head {
-            ordinal: self.origin.turn().map_or(0, Cx::next_ordinal),
+            ordinal: self.origin.next_ordinal(),
             origin: self.origin.clone(),
             target: self.target.clone(),
             deadline: None,
@@ -264,9 +279,12 @@ impl Head {
     pub(crate) fn context(&self) -> CallContext {
         let mut context = match &self.origin {
             Origin::Turn(cx) => cx.context_of_call(self.ordinal),
-            Origin::Program(transport) => CallContext {
-                id: self.id().unwrap_or_else(|| CallId(transport.env().random())),
-                deadline: self.deadline.unwrap_or_else(|| transport.env().now() + DEFAULT_DEADLINE),
+            origin => CallContext {
+                id: self.id().unwrap_or_else(|| match origin {
+                    Origin::Step(step) => step.id().child(self.ordinal),
+                    _ => CallId(origin.env().random()),
+                }),
+                deadline: self.deadline.unwrap_or_else(|| origin.env().now() + DEFAULT_DEADLINE),
                 chain: Chain::default(),
                 request: RequestContext::default(),
             },

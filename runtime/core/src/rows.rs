@@ -33,8 +33,8 @@ impl Space {
     pub const ITEM: Self = Self(5);
     /// Actors by the value of an indexed field.
     pub const INDEX: Self = Self(6);
-    /// What a workflow has done, by actor and step.
-    pub const CHECKPOINT: Self = Self(7);
+    /// Workflows whose functions are to be run, by actor.
+    pub const WORKFLOW: Self = Self(7);
     /// How far an actor has applied the reliable messages of each sender, by receiver and sender.
     pub const INBOX: Self = Self(8);
 }

@@ -152,6 +152,33 @@ pub(crate) fn parse_block(arguments: TokenStream, errors: &mut Errors) -> Root {
     root
 }
 
+/// `#[workflow(…)]`.
+pub(crate) struct WorkflowAttr {
+    pub(crate) root: Root,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) retention: Option<Duration>,
+}
+
+impl WorkflowAttr {
+    pub(crate) fn parse(arguments: TokenStream, errors: &mut Errors) -> Self {
+        let mut parsed = Self { root: Root(None), name: None, retention: None };
+        let mut seen = HashSet::new();
+        let parser = syn::meta::parser(|meta| {
+            let mut option = Meta::new(meta, &mut seen, errors);
+            match option.key.as_str() {
+                "crate" => parsed.root = Root(option.path()?),
+                "name" => parsed.name = option.text()?,
+                "retention" => parsed.retention = option.duration()?,
+                _ => option.unknown("name, retention and crate")?,
+            }
+            Ok(())
+        });
+        let result = parser.parse2(arguments);
+        result.unwrap_or_else(|error| errors.add(error));
+        parsed
+    }
+}
+
 /// `#[method(…)]`.
 #[derive(Default)]
 pub(crate) struct MethodAttr {

@@ -1,4 +1,4 @@
-//! `#[derive(Actor)]` and `#[actor_methods]`.
+//! `#[derive(Actor)]`, `#[actor_methods]` and `#[workflow]`.
 //!
 //! The state of an actor is a struct, its methods are the methods of the struct: `&mut self` is an exclusive turn,
 //! `&self` methods read concurrently. Users get both macros from the crate `greenroom`.
@@ -40,6 +40,7 @@ mod errors;
 mod index;
 mod methods;
 mod names;
+mod workflow;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -151,4 +152,48 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn actor_methods(arguments: TokenStream, item: TokenStream) -> TokenStream {
     methods::attribute(arguments.into(), item.into()).into()
+}
+
+/// Makes an async function a workflow: an actor that goes on from its last checkpoint, wherever its node ends.
+///
+/// The function takes a `Flow`, through which it does everything but compute, and at most one input. The macro makes a type
+/// of the same name beside it, by which the workflow is registered and started. Input, output and error travel and are
+/// stored: owned types with serde's `Serialize` and `Deserialize`.
+///
+/// - `#[workflow(name = "shop.order")]` names its actor type; otherwise it is the function's name.
+/// - `#[workflow(retention = "48h")]` says how long the result is kept; otherwise 7 days.
+/// - `#[workflow(crate = "path")]` says where the crate `greenroom` is, if it goes by another name.
+///
+/// ```
+/// # extern crate greenroom_core as greenroom;
+/// # use greenroom::{Flow, Result};
+/// # use greenroom_macros::{Actor, actor_methods, workflow};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Actor, Default, Serialize, Deserialize)]
+/// # struct Account { balance: u64 }
+/// # #[actor_methods]
+/// # impl Account {
+/// #     async fn withdraw(&mut self, amount: u64) -> Result<u64> { self.balance -= amount; Ok(self.balance) }
+/// #     async fn deposit(&mut self, amount: u64) -> u64 { self.balance += amount; self.balance }
+/// # }
+/// #[derive(Serialize, Deserialize)]
+/// struct Transfer {
+///     from: String,
+///     to: String,
+///     amount: u64,
+/// }
+///
+/// /// Moves money. Runs to its end, whatever crashes; each step is applied once.
+/// #[workflow]
+/// async fn transfer(flow: Flow, order: Transfer) -> Result<()> {
+///     let Transfer { from, to, amount } = order;
+///     flow.step("take", |by| by.actor::<Account>(&from).withdraw(amount)).await?;
+///     flow.send("give", |by| by.actor::<Account>(&to).deposit(amount)).await?;
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+#[proc_macro_attribute]
+pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    workflow::attribute(arguments.into(), item.into()).into()
 }

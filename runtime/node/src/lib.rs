@@ -50,12 +50,16 @@ pub mod testing;
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
+pub use greenroom_core::workflow::{
+    Elapsed, Flow, NoResult, Outcome, SignalError, Step, StepInProgress, StepStatus, Workflow, WorkflowError,
+    WorkflowRef, WorkflowState, WorkflowStatus,
+};
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
     ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState, OnPanic,
     Payload, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer, WhenFull,
 };
-pub use greenroom_macros::{Actor, actor_methods};
+pub use greenroom_macros::{Actor, actor_methods, workflow};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};
 pub use stock::{Counter, CounterRef, KeyValue, KeyValueRef};
 pub use telemetry::{METRICS, MetricInfo, Telemetry, TelemetryError, init as init_telemetry};

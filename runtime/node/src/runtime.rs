@@ -9,6 +9,7 @@ use greenroom_core::engine::deactivate_anywhere;
 use greenroom_core::filter::Filter;
 use greenroom_core::index::Query;
 use greenroom_core::reference::ActorRef;
+use greenroom_core::workflow::{Workflow, WorkflowRef};
 use greenroom_core::{ActorId, CallError};
 use greenroom_proto::v1;
 use thiserror::Error;
@@ -63,6 +64,11 @@ impl Runtime {
         ActorRef::new(self.0.origin(), key.as_ref()).into()
     }
 
+    /// A reference to a workflow, wherever it runs: to start it, to tell it something, to ask for its result.
+    pub fn workflow<W: Workflow>(&self, key: impl AsRef<str>) -> WorkflowRef<W> {
+        WorkflowRef::new(self.0.origin(), key.as_ref())
+    }
+
     /// Takes an actor out of memory when the turns that run or wait now are done, wherever it is. Returns false if it was
     /// in memory nowhere. The next call activates it again; a parked actor takes calls again.
     ///
@@ -100,6 +106,12 @@ impl RuntimeBuilder {
     /// Serves this actor type.
     pub fn actor<A: ActorMethods>(self) -> Self {
         let types: Types = Box::new(|engine| (self.types)(engine).register::<A>());
+        Self { types, ..self }
+    }
+
+    /// Serves this workflow.
+    pub fn workflow<W: Workflow>(self) -> Self {
+        let types: Types = Box::new(|engine| (self.types)(engine).workflow::<W>());
         Self { types, ..self }
     }
 

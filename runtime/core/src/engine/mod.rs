@@ -102,6 +102,7 @@ use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
 use crate::trace;
 use crate::transport::{SharedTransport, Transport};
+use crate::workflow::{Launchers, Runners};
 use activation::Activation;
 use changes::ChangeLog;
 use directory::Directory;
@@ -128,6 +129,7 @@ impl Drop for Engine {
         self.0.reminders.stop();
         self.0.streams.close_all("the node has stopped");
         self.0.directory.clear();
+        self.0.workflows.stop();
         if let Some(pools) = &self.0.pools {
             pools.clear();
         }
@@ -166,6 +168,7 @@ pub struct Core {
     streams: streams::Streams,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
+    workflows: Arc<Runners>,
     /// What turns have changed in maps and lists and the journal does not show yet.
     overlay: Arc<Overlay>,
     owned: Vec<ArcSwapOption<OwnedShard>>,
@@ -201,6 +204,7 @@ pub struct EngineBuilder {
     followers: Followers,
     incoming: Filters,
     outgoing: Filters,
+    pub(crate) launchers: Launchers,
 }
 
 impl EngineBuilder {
@@ -250,6 +254,8 @@ impl EngineBuilder {
         self.followers.push((Space::OUTBOX, outbox.clone()));
         let reminders = reminders::Reminders::new(self.env.clone());
         self.followers.push((Space::DUE, reminders.clone()));
+        let workflows = Runners::new(self.env.clone(), self.launchers);
+        self.followers.push((Space::WORKFLOW, workflows.clone()));
         let core = Arc::new(Core {
             owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: Directory::new(seed),
@@ -271,6 +277,7 @@ impl EngineBuilder {
             streams: streams::Streams::default(),
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
+            workflows,
             overlay,
             env: self.env,
             shards: self.shards,
@@ -280,6 +287,7 @@ impl EngineBuilder {
             turns: Turnstile::default(),
         });
         outbox.attach(&core);
+        core.workflows.attach(&core);
         core.env.spawn(Box::pin(deactivate_idle(Arc::downgrade(&core))));
         core.reminders.start(&core);
         Arc::new(Engine(core))
@@ -297,6 +305,7 @@ impl Engine {
             followers: Followers::new(),
             incoming: Filters::default(),
             outgoing: Filters::default(),
+            launchers: Launchers::default(),
         }
     }
 }
@@ -320,6 +329,11 @@ impl Core {
     /// What the reminders of this node have done.
     pub fn reminder_stats(&self) -> ReminderStats {
         self.reminders.stats()
+    }
+
+    /// The workflows' functions that run here.
+    pub(crate) fn workflows(&self) -> &Arc<Runners> {
+        &self.workflows
     }
 
     /// The messages that nobody took.

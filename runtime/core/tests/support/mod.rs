@@ -21,7 +21,7 @@ use greenroom_core::identity::{ActorId, CallId, Epoch, Incarnation, Seq, Shard, 
 use greenroom_core::journal::{Journal, JournalError, Position, Record, RecordKind, StoredActor};
 use greenroom_core::map::NodeRun;
 use greenroom_core::reference::{ActorRef, Origin};
-use greenroom_core::rows::{RowRange, replay};
+use greenroom_core::rows::{RowRange, Space, replay};
 use greenroom_core::shard::OwnedShard;
 use greenroom_core::transport::Transport;
 use parking_lot::Mutex;
@@ -204,6 +204,14 @@ impl Node {
         Self::built::<A>(Arc::default(), build)
     }
 
+    /// A node over a disk that has been used before, whose engine is built with something more.
+    pub(crate) fn over_with<A: ActorMethods>(
+        disk: Arc<Disk>,
+        build: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    ) -> Self {
+        Self::built::<A>(disk, build)
+    }
+
     fn built<A: ActorMethods>(disk: Arc<Disk>, build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let env: SharedEnv = Arc::new(Calendar { new_at: disk.new_at });
         let count = ShardCount::new(SHARDS).unwrap();
@@ -251,6 +259,15 @@ impl Node {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
+    }
+
+    /// The durable rows of a space, of all shards.
+    pub(crate) async fn rows(&self, space: Space) -> Vec<(Bytes, Bytes)> {
+        let mut rows = Vec::new();
+        for shard in ShardCount::new(SHARDS).unwrap().shards() {
+            rows.extend(self.disk.rows(shard, RowRange::all(space), usize::MAX).await.unwrap());
+        }
+        rows
     }
 
     pub(crate) fn actor<A: Actor>(&self, key: &str) -> A::Ref {

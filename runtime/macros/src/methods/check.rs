@@ -5,7 +5,7 @@ use syn::{GenericArgument, PathArguments, Type};
 use super::Method;
 use crate::errors::Errors;
 
-pub(super) fn argument_is_owned(ty: &Type, errors: &mut Errors) {
+pub(crate) fn argument_is_owned(ty: &Type, errors: &mut Errors) {
     if !is_owned(ty) {
         errors.at(
             ty,

@@ -4,11 +4,11 @@
 //! A method with a mistake is reported and left out; the block itself and all other methods are there as if nothing
 //! had happened, so that one mistake is one error.
 
-mod check;
+pub(crate) mod check;
 mod expand;
 mod hooks;
 mod immediate;
-mod parse;
+pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -49,12 +49,12 @@ struct Argument {
     ty: Type,
 }
 
-struct Output {
-    reply: Type,
+pub(crate) struct Output {
+    pub(crate) reply: Type,
     /// `None`: the default error.
-    error: Option<Type>,
+    pub(crate) error: Option<Type>,
     /// True for `Result<T>` and `Result<T, E>`, false for a method that cannot fail.
-    fallible: bool,
+    pub(crate) fallible: bool,
     /// True for `Items<T>`: a stream.
     streams: bool,
 }

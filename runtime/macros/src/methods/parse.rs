@@ -165,7 +165,7 @@ fn argument(input: &PatType, errors: &mut Errors) -> Option<Argument> {
     }
 }
 
-fn output(output: &ReturnType, errors: &mut Errors) -> Output {
+pub(crate) fn output(output: &ReturnType, errors: &mut Errors) -> Output {
     let ReturnType::Type(_, ty) = output else {
         return Output { reply: parse_quote!(()), error: None, fallible: false, streams: false };
     };
@@ -221,7 +221,7 @@ fn is_self(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.is_ident("Self"))
 }
 
-fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
+pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
     match ungrouped(ty) {
         Type::Path(ty) => ty.path.segments.last(),
         _ => None,

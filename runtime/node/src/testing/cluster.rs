@@ -7,6 +7,7 @@ use std::time::Duration;
 use greenroom_client::Client;
 use greenroom_core::actor::Actor;
 use greenroom_core::transport::Transport;
+use greenroom_core::workflow::{Instance, Workflow, WorkflowRef};
 use greenroom_core::{ActorId, ActorType};
 use greenroom_testing::{Conditions, Nodes};
 
@@ -37,6 +38,11 @@ impl Cluster {
     /// repeated, with the same call id, while nobody can serve them, until their deadline.
     pub fn actor<A: Actor>(&self, key: impl AsRef<str>) -> A::Ref {
         self.client.actor::<A>(key)
+    }
+
+    /// A reference to a workflow, as a client outside the cluster has it.
+    pub fn workflow<W: Workflow>(&self, key: impl AsRef<str>) -> WorkflowRef<W> {
+        self.client.workflow::<W>(key)
     }
 
     /// A client of this cluster, for code that is given one.
@@ -187,6 +193,11 @@ impl Cluster {
         let shard = id::<A>(key.as_ref()).shard(self.nodes.shards());
         let owner = self.nodes.register.owner(shard).expect("the test began when every shard had an owner");
         self.nodes.name(self.nodes.number_of(owner))
+    }
+
+    /// The node that owns a workflow by the shard map: where its function runs, if it is to run.
+    pub fn node_of_workflow<W: Workflow>(&self, key: impl AsRef<str>) -> String {
+        self.node_of::<Instance<W>>(key)
     }
 
     /// The node on which an actor is in memory; `None` if it is on none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use greenroom_core::ShardCount;
 use greenroom_core::actor::ActorMethods;
+use greenroom_core::workflow::Workflow;
 use greenroom_testing::executor::Step;
 use greenroom_testing::nodes::Types;
 use greenroom_testing::{Nodes, World};
@@ -53,6 +54,12 @@ impl Simulation {
     pub fn actor<A: ActorMethods>(self) -> Self {
         let before = self.types;
         Self { types: Arc::new(move |engine| before(engine).register::<A>()), ..self }
+    }
+
+    /// The nodes serve this workflow.
+    pub fn workflow<W: Workflow>(self) -> Self {
+        let before = self.types;
+        Self { types: Arc::new(move |engine| before(engine).workflow::<W>()), ..self }
     }
 
     /// So many nodes, `node-0` and so on; the default is 3.

@@ -1,0 +1,153 @@
+//! The methods of a workflow's actor, on the wire. What they do stands in `instance`.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::instance::{Instance, encode};
+use super::ledger::{Begun, CancelState, Checkpoint, Outcome, RunnerId, WorkflowState, WorkflowStatus};
+use super::{Workflow, WorkflowError};
+use crate::actor::{Access, ActorMethods, Concurrent, Exclusive, Method};
+use crate::cx::Cx;
+use crate::engine::{Message, MethodEntry};
+
+type Result<T> = std::result::Result<T, WorkflowError>;
+
+impl<W: Workflow> ActorMethods for Instance<W> {
+    fn methods() -> Vec<MethodEntry<Self>> {
+        let mut methods = vec![MethodEntry::of::<Start<W>>()];
+        methods.extend(entries());
+        methods
+    }
+}
+
+/// Starts a workflow.
+pub struct Start<W>(PhantomData<fn() -> W>);
+
+/// The arguments of [`Start`].
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct StartArguments<W: Workflow> {
+    pub(super) input: W::Input,
+}
+
+impl<W: Workflow> Method for Start<W> {
+    type Actor = Instance<W>;
+    type Access = Exclusive;
+    type Arguments = StartArguments<W>;
+    type Reply = ();
+    type Error = WorkflowError;
+    const NAME: &'static str = "start";
+    const ARGUMENTS: &'static [&'static str] = &["input"];
+
+    async fn run(state: &mut Instance<W>, cx: &Cx, arguments: StartArguments<W>) -> Result<()> {
+        let input = encode(&arguments.input);
+        drop(arguments);
+        state.start(cx, input?).await
+    }
+}
+
+/// Writes a method of the actor: its type, its arguments and the way to the actor's function of the same name.
+macro_rules! methods {
+    ($(
+        $(#[doc = $doc:literal])*
+        $index:literal: $vis:vis $method:ident, $access:ident,
+        fn $name:ident($($argument:ident: $ty:ty),*) -> $reply:ty;
+    )*) => {
+        /// The methods in the table of their type.
+        fn entries<W: Workflow>() -> Vec<MethodEntry<Instance<W>>> {
+            vec![$(MethodEntry::of::<$method<W>>()),*]
+        }
+
+        $(
+            $(#[doc = $doc])*
+            $vis struct $method<W>(PhantomData<fn() -> W>);
+
+            impl<W: Workflow> Method for $method<W> {
+                type Actor = Instance<W>;
+                type Access = $access;
+                type Arguments = arguments::$method;
+                type Reply = $reply;
+                type Error = WorkflowError;
+                const NAME: &'static str = stringify!($name);
+                const ARGUMENTS: &'static [&'static str] = &[$(stringify!($argument)),*];
+                const INDEX: usize = $index;
+
+                async fn run<'a>(
+                    state: <$access as Access>::State<'a, Instance<W>>,
+                    cx: &'a Cx,
+                    arguments: Self::Arguments,
+                ) -> Result<$reply> {
+                    let arguments::$method { $($argument),* } = arguments;
+                    state.$name(cx, $($argument),*).await
+                }
+            }
+        )*
+
+        /// The arguments, a struct for each method.
+        #[allow(unreachable_pub, reason = "they are seen through the public trait `Method` only")]
+        pub(super) mod arguments {
+            use super::*;
+
+            $(
+                #[doc = concat!("The arguments of `", stringify!($name), "`.")]
+                #[derive(Serialize, Deserialize)]
+                pub struct $method { $(pub(in crate::workflow) $argument: $ty),* }
+            )*
+        }
+    };
+}
+
+methods! {
+    /// Gives a workflow something that its function waits for.
+    1: pub Signal, Exclusive, fn signal(name: String, value: SignalValue) -> ();
+    /// Cancels a workflow.
+    2: pub Cancel, Exclusive, fn cancel() -> ();
+    /// Asks for the outcome of a workflow; `None`: it has not ended.
+    3: pub GetOutcome, Concurrent, fn outcome() -> Option<Outcome<W::Output, W::Error>>;
+    /// Asks a workflow how far it is.
+    4: pub GetStatus, Concurrent, fn status() -> WorkflowStatus;
+    5: pub(super) Begin, Concurrent, fn begin() -> Option<Begun>;
+    6: pub(super) GetRecorded, Concurrent, fn recorded(name: String) -> Option<Checkpoint>;
+    7: pub(super) GetReceived, Concurrent, fn received(name: String, number: u64) -> Option<Value>;
+    8: pub(super) GetCancelState, Concurrent, fn cancel_state() -> CancelState;
+    9: pub(super) Record, Exclusive,
+       fn record(by: RunnerId, name: String, checkpoint: Checkpoint, message: Option<Message>) -> ();
+    10: pub(super) Unwind, Exclusive, fn unwind(by: RunnerId) -> ();
+    11: pub(super) Suspend, Exclusive, fn suspend(by: RunnerId, version: u64, until_unix_ms: Option<u64>) -> bool;
+    12: pub(super) Finish, Exclusive,
+        fn finish(by: RunnerId, state: WorkflowState, outcome: Bytes, used: u64) -> ();
+    13: pub(super) Wake, Exclusive, fn wake() -> ();
+    14: pub(super) Forget, Exclusive, fn forget() -> ();
+}
+
+/// What a signal carries. What JSON cannot express is refused when it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalValue(std::result::Result<Value, String>);
+
+impl SignalValue {
+    pub(super) fn new<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self(serde_json::to_value(value).map_err(|error| error.to_string()))
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        self.0.unwrap_or_default()
+    }
+}
+
+impl Serialize for SignalValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match &self.0 {
+            Ok(value) => value.serialize(serializer),
+            Err(error) => Err(serde::ser::Error::custom(error)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SignalValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Ok(Self(Ok(Value::deserialize(deserializer)?)))
+    }
+}
