@@ -141,6 +141,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     const TAKES_CX: bool = true;
     /// Whether [`run`](Self::run) ends when it is first polled: there is nothing in it that it could wait for.
     const IMMEDIATE: bool = false;
+    /// Whether a call may come in while a turn of its own chain has lent its actor: `#[method(reentrant)]`.
+    const REENTRANT: bool = false;
     /// Its place among the methods of its block.
     const INDEX: usize = 0;
 
@@ -162,6 +164,10 @@ pub trait Access: sealed::Sealed + Send + Sync + 'static {
     /// Borrows the state of a turn. An exclusive turn is the only holder of the `Arc`: the turn lock sees to that.
     #[doc(hidden)]
     fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> Self::State<'_, A>;
+
+    /// Borrows a state that its turn has lent.
+    #[doc(hidden)]
+    fn lend<A>(state: &mut A) -> Self::State<'_, A>;
 }
 
 /// `&mut self`: the turn has the actor for itself.
@@ -179,6 +185,9 @@ impl Access for Exclusive {
         let only = "the turn lock gives an exclusive turn the only reference to the state";
         &mut Arc::get_mut(loaded).expect(only).state
     }
+    fn lend<A>(state: &mut A) -> &mut A {
+        state
+    }
 }
 
 impl Access for Concurrent {
@@ -186,6 +195,9 @@ impl Access for Concurrent {
     const EXCLUSIVE: bool = false;
     fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> &A {
         &loaded.state
+    }
+    fn lend<A>(state: &mut A) -> &A {
+        state
     }
 }
 

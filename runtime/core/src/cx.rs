@@ -11,6 +11,7 @@ use crate::actor::Actor;
 use crate::call::{CallContext, Chain, Frame};
 use crate::engine::{AnyActivation, Core, Outgoing};
 use crate::identity::{ActorId, CallId, Seq};
+use crate::journal::CallRecord;
 use crate::reference::{ActorRef, Origin};
 use crate::request::RequestContext;
 use crate::rows::{RowChange, Space};
@@ -46,6 +47,10 @@ struct Rare {
     waited: AtomicBool,
     /// The method has returned, or was dropped, and has left clones of the context behind.
     ended: AtomicBool,
+    /// The turn that has lent its state to this one.
+    outer: OnceLock<Cx>,
+    /// The turns that this one has lent its state to, and that have ended well.
+    visited: Mutex<Vec<CallRecord>>,
 }
 
 /// See [`Cx::ends`].
@@ -191,9 +196,11 @@ impl Cx {
         std::mem::take(&mut self.inner().rows.lock())
     }
 
-    /// The changes so far of one space.
+    /// The changes of one space so far, with those of the turns around this one.
     pub(crate) fn changed_rows(&self, space: Space) -> Vec<RowChange> {
-        self.inner().rows.lock().iter().filter(|row| row.space == space).cloned().collect()
+        let mut rows = self.outer().map(|outer| outer.changed_rows(space)).unwrap_or_default();
+        rows.extend(self.inner().rows.lock().iter().filter(|row| row.space == space).cloned());
+        rows
     }
 
     /// Sends this when the turn has ended well and its output gate is open.
@@ -205,6 +212,43 @@ impl Cx {
     pub(crate) fn take_told(&self) -> Vec<Box<dyn Outgoing>> {
         let rare = self.0.as_ref().and_then(|inner| inner.rare.get());
         rare.map(|rare| std::mem::take(&mut *rare.told.lock())).unwrap_or_default()
+    }
+
+    /// Whether this is the context of an exclusive turn.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.inner().exclusive
+    }
+
+    /// The context of a turn that runs on the state that this one has lent.
+    pub(crate) fn inside(&self, call: CallContext, exclusive: bool) -> Self {
+        let commits = exclusive && self.commits();
+        let inside = Self::new(self.activation().clone(), call, exclusive, commits, self.saw());
+        let _new = inside.inner().rare().outer.set(self.clone());
+        inside
+    }
+
+    /// Takes over what a turn has done that ran on the lent state and has ended well.
+    pub(crate) fn adopt(&self, inside: &Self, record: Option<CallRecord>) {
+        self.inner().rows.lock().append(&mut inside.take_rows());
+        self.inner().rare().told.lock().append(&mut inside.take_told());
+        self.inner().rare().visited.lock().extend(record);
+        let inner = inside.inner().rare().visited.lock().split_off(0);
+        self.inner().rare().visited.lock().extend(inner);
+    }
+
+    /// The call with this id, if it has run inside this turn.
+    pub(crate) fn visited(&self, call: CallId) -> Option<CallRecord> {
+        let visited = self.inner().rare.get()?.visited.lock();
+        visited.iter().find(|record| record.id == call).cloned()
+    }
+
+    fn outer(&self) -> Option<&Self> {
+        self.inner().rare.get()?.outer.get()
+    }
+
+    /// The call whose turn commits what this turn changes: its own, or the one around it.
+    pub(crate) fn transaction(&self) -> CallId {
+        self.outer().map_or(self.inner().call.id, Self::transaction)
     }
 
     /// The method runs until this is dropped. What clones of the context do after that, on tasks of their own, keeps

@@ -25,6 +25,7 @@ pub mod journal;
 pub mod lanes;
 pub mod map;
 mod messages;
+mod reentrant;
 pub mod reference;
 mod reminders;
 pub mod request;

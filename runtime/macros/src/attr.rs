@@ -184,6 +184,7 @@ impl WorkflowAttr {
 pub(crate) struct MethodAttr {
     pub(crate) name: Option<LitStr>,
     pub(crate) skip: bool,
+    pub(crate) reentrant: bool,
 }
 
 impl MethodAttr {
@@ -197,11 +198,18 @@ impl MethodAttr {
                 match option.key.as_str() {
                     "name" => parsed.name = option.text()?,
                     "skip" => parsed.skip = option.flag()?,
-                    _ => option.unknown("name and skip")?,
+                    "reentrant" => parsed.reentrant = option.flag()?,
+                    _ => option.unknown("name, skip and reentrant")?,
                 }
                 Ok(())
             });
             result.unwrap_or_else(|error| errors.add(error));
+            if parsed.skip && parsed.reentrant {
+                errors.at(
+                    &attribute,
+                    "a skipped method is not called from outside: drop `skip` or `reentrant`",
+                );
+            }
             if let Some(name) = parsed.name.take_if(|_| parsed.skip) {
                 errors.at(
                     name,

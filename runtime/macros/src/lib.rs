@@ -102,6 +102,7 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 /// - `#[method(name = "…")]` names the method on the wire, so that the function can be renamed without a change there.
 /// - `#[on_activate]` and `#[on_deactivate]` mark an `async fn …(&mut self, cx: &Cx) -> Result<()>` each that the runtime
 ///   calls when an actor has been loaded, and before it leaves memory. They are not on the wire.
+/// - `#[method(reentrant)]` lets calls in while a turn of their own chain lends the actor with `cx.reentrant(self, …)`.
 /// - `#[method(skip)]` leaves a function out of the wire interface.
 /// - `#[actor_methods(crate = "path")]` says where the crate `greenroom` is, if it goes by another name.
 ///

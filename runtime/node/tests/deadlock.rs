@@ -1,4 +1,4 @@
-//! Deadlocks of calls that do not come from one another, across nodes: found soon, also after a crash.
+//! Calls that wait for each other, across nodes: deadlocks are found soon, also after a crash, and a lent actor is visited.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -28,6 +28,22 @@ impl Door {
     async fn knock_at(&mut self, cx: &Cx, other: String) -> Result<u32> {
         tokio::time::sleep(PAUSE).await;
         Ok(cx.actor::<Door>(&other).knock().await?)
+    }
+
+    /// Knocks at the other one, which knocks back meanwhile.
+    async fn knock_and_answer(&mut self, cx: &Cx, other: String) -> Result<u32> {
+        let answered = cx.actor::<Door>(&other).knock_back(cx.key().to_owned());
+        Ok(cx.reentrant(self, answered).await?)
+    }
+
+    async fn knock_back(&mut self, cx: &Cx, other: String) -> Result<u32> {
+        Ok(cx.actor::<Door>(&other).answer().await?)
+    }
+
+    #[method(reentrant)]
+    async fn answer(&mut self) -> u32 {
+        self.knocks += 10;
+        self.knocks
     }
 
     async fn hold(&mut self, seconds: u64) {
@@ -143,6 +159,23 @@ fn a_node_of_the_cycle_that_dies_ends_the_cycle_and_the_next_one_is_found() {
         join_all(doors.iter().map(|door| door.knock())).await.into_iter().for_each(|knock| {
             knock.unwrap();
         });
+        Ok(())
+    });
+}
+
+/// What comes back comes over the mesh, is repeated there, and runs once inside the turn that lends its actor.
+#[test]
+fn a_lent_actor_is_visited_from_another_node() {
+    simulation().seeds(10).run(async |cluster| {
+        cluster.drop_messages(0.1);
+        cluster.duplicate_messages(0.3);
+        let keys = keys_on(&cluster, &["node-0", "node-1"]);
+        let door = cluster.actor::<Door>(&keys[0]);
+        let wait = Duration::from_secs(60);
+        assert_eq!(door.knock_and_answer(keys[1].clone()).timeout(wait).await?, 10);
+        assert_eq!(door.knock().timeout(wait).await?, 11);
+        cluster.restart("node-0");
+        assert_eq!(door.knock().timeout(wait).await?, 12);
         Ok(())
     });
 }

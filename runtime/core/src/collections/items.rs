@@ -228,9 +228,13 @@ fn enter<'a>(recent: &'a mut Option<Box<Recent>>, number: u64, cx: &Cx) -> &'a m
     let recent = recent.get_or_insert_with(|| {
         let mut prefix = actor_prefix(cx.actor_id());
         prefix.put_u64(number);
-        Box::new(Recent::new(prefix.freeze()))
+        let mut recent = Recent::new(prefix.freeze());
+        recent.enter(cx.transaction());
+        // A state that went back to a savepoint in the middle of its turn has forgotten what the turn changed before.
+        recent.recall(cx.changed_rows(Space::ITEM));
+        Box::new(recent)
     });
-    recent.enter(cx.call_id());
+    recent.enter(cx.transaction());
     recent
 }
 

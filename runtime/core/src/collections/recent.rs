@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::{CollectionError, MAX_TURN_ITEM_BYTES, READ_CACHE_BYTES};
 use crate::identity::CallId;
+use crate::rows::RowChange;
 
 /// By item key; `None` is "no such item".
 #[derive(Debug)]
@@ -37,6 +38,17 @@ impl Recent {
             self.changed_bytes = 0;
             for (key, value) in std::mem::take(&mut self.changed) {
                 self.cache.put(key, value);
+            }
+        }
+    }
+
+    /// Takes up what the running turn has changed, of this and other collections.
+    pub(super) fn recall(&mut self, rows: Vec<RowChange>) {
+        for row in rows {
+            if row.key.starts_with(&self.prefix) {
+                let key = row.key.slice(self.prefix.len()..);
+                self.changed_bytes += key.len() + row.value.as_ref().map_or(0, Bytes::len);
+                self.changed.insert(key, row.value);
             }
         }
     }

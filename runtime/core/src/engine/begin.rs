@@ -62,6 +62,9 @@ impl Core {
         let made = caller.map(|_| context());
         if let Some(context) = &made {
             let path = context.chain.cycle(target, M::Access::EXCLUSIVE);
+            if !path.is_empty() && M::REENTRANT {
+                return Begun::NotNow(arguments);
+            }
             if !path.is_empty() {
                 return Begun::Done(Err(CallError::Deadlock { path }));
             }

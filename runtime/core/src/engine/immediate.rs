@@ -71,6 +71,9 @@ impl Core {
         let made = caller.map(|_| context());
         if let Some(made) = &made {
             let path = made.chain.cycle(id, M::Access::EXCLUSIVE);
+            if !path.is_empty() && M::REENTRANT {
+                return Begun::NotNow(arguments);
+            }
             if !path.is_empty() {
                 return Begun::Done(Err(CallError::Deadlock { path }));
             }
@@ -135,7 +138,11 @@ impl Core {
         }
     }
 
-    fn body_panicked<M: Method>(&self, actor: &ActorId, panic: &(dyn Any + Send)) -> CallError<M::Error> {
+    pub(super) fn body_panicked<M: Method>(
+        &self,
+        actor: &ActorId,
+        panic: &(dyn Any + Send),
+    ) -> CallError<M::Error> {
         let message = panic_message(panic);
         tracing::error!(%actor, method = M::NAME, message, "a method panicked; rolled back");
         self.panicked::<M::Actor>(actor, message);

@@ -19,6 +19,7 @@
 //! - `types`: the table of actor types and their methods by name.
 //! - `hot`: which actors answer the most calls.
 //! - `deadlock`: finds cycles of calls that do not come from one another.
+//! - `windows`: turns inside a turn that has lent its state.
 //! - `listing`: what the engine tells about itself; `snapshot`: which actors are in memory, a page at a time.
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
@@ -54,6 +55,7 @@ mod timers;
 mod turn;
 mod types;
 mod window;
+mod windows;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -87,6 +89,7 @@ pub(crate) use ticks::{NewTicker, TickState};
 pub(crate) use timers::{Cancel, NewTimer, SelfCall};
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
+pub(crate) use windows::Window;
 
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::call::{Call, CallContext, CallResult};
@@ -161,6 +164,7 @@ pub struct Core {
     /// No call may take the short way, because filters or traces want to know of it.
     long_way: bool,
     waits: deadlock::Waits,
+    windows: windows::Windows,
     followers: Followers,
     reminders: Arc<reminders::Reminders>,
     timers: timers::Timers,
@@ -270,6 +274,7 @@ impl EngineBuilder {
             incoming: self.incoming,
             outgoing: self.outgoing,
             waits: deadlock::Waits::default(),
+            windows: windows::Windows::default(),
             followers: self.followers,
             reminders,
             timers: timers::Timers::default(),

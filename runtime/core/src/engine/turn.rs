@@ -26,7 +26,7 @@ use super::inline::{self, Interrupted};
 use super::post;
 use super::state;
 use super::window::{Applied, CallWindow};
-use super::{Core, Local, deadlock, lifecycle};
+use super::{Core, Local, deadlock, lifecycle, windows};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
@@ -130,6 +130,9 @@ async fn run<M: Method>(
 ) -> Result<Answer<M>, CallError<M::Error>> {
     let path = context.chain.cycle(&target, M::Access::EXCLUSIVE);
     if !path.is_empty() && !M::Actor::OPTIONS.stateless {
+        if M::REENTRANT {
+            return Box::pin(windows::visit(engine, &shard, target, context, arguments, form)).await;
+        }
         return Err(CallError::Deadlock { path });
     }
     let table =
@@ -311,7 +314,7 @@ async fn enter_pool<M: Method>(
     })
 }
 
-fn mailbox_is_full<M: Method>(target: &ActorId) -> CallError<M::Error> {
+pub(super) fn mailbox_is_full<M: Method>(target: &ActorId) -> CallError<M::Error> {
     let limit = M::Actor::OPTIONS.mailbox;
     CallError::Overloaded(format!(
         "{limit} calls are waiting for {target}; call again later, or raise #[actor(mailbox = …)]"
@@ -356,11 +359,23 @@ pub(super) fn applied_before<M: Method>(
     if **method == *M::NAME && *arguments_hash == form.arguments_hash {
         return Some(Ok((*seq, reply.clone())));
     }
-    Some(Err(CallError::Invalid(format!(
+    Some(Err(used_before(cx, method)))
+}
+
+pub(super) fn used_before<E>(cx: &Cx, method: &str) -> CallError<E> {
+    CallError::Invalid(format!(
         "call id {} was used before for {}.{method} with other arguments; give each call an id of its own",
         cx.call_id(),
         cx.actor_id(),
-    ))))
+    ))
+}
+
+/// The state as a rollback would make it.
+pub(super) fn copy_of<A: Actor, E>(state: &A) -> Result<A, CallError<E>> {
+    let mut encoded = Vec::new();
+    encode_state(state, &mut encoded)?;
+    state::decode(&encoded)
+        .map_err(|error| CallError::Invalid(format!("the state of {} cannot be read back: {error}", A::TYPE)))
 }
 
 /// Runs the method and appends what it changed.

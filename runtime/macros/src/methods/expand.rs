@@ -121,6 +121,11 @@ impl<'a> Expansion<'a> {
         let wire_name = &method.wire_name;
         let (takes_cx, immediate, index) = (method.takes_cx, method.immediate, self.index);
         let names = method.arguments.iter().map(|argument| argument.ident.unraw().to_string());
+        let reentrant = method.reentrant.then(|| {
+            quote!(
+                const REENTRANT: bool = true;
+            )
+        });
         let run = self.run();
         quote! {
             #(#cfgs)*
@@ -136,6 +141,7 @@ impl<'a> Expansion<'a> {
                 const TAKES_CX: bool = #takes_cx;
                 const IMMEDIATE: bool = #immediate;
                 const INDEX: usize = #index;
+                #reentrant
 
                 #[allow(unused_variables, deprecated)]
                 #run

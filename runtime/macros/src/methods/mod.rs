@@ -40,6 +40,7 @@ struct Method {
     /// It cannot wait for anything.
     immediate: bool,
     takes_cx: bool,
+    reentrant: bool,
     arguments: Vec<Argument>,
     output: Output,
 }

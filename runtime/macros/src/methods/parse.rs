@@ -65,6 +65,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
         is_async: signature.asyncness.is_some(),
         immediate: immediate::is_immediate(function),
         takes_cx,
+        reentrant: attr.reentrant,
         arguments,
         output,
     })

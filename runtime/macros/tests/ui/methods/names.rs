@@ -27,6 +27,9 @@ impl Counter {
     #[method(name = "y", skip)]
     async fn named_and_skipped(&mut self) {}
 
+    #[method(skip, reentrant)]
+    async fn skipped_and_reentrant(&mut self) {}
+
     #[method(name = "z")]
     fn no_method() {}
 }

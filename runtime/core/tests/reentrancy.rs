@@ -1,0 +1,273 @@
+//! A turn that lends its state: what comes back runs inside it, and is committed with it or not at all.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
+use futures_util::poll;
+use greenroom_core::journal::{Record, RecordKind};
+use greenroom_core::{CallError, CallId, Cx, Map, Result};
+use greenroom_macros::{Actor, actor_methods};
+use serde::{Deserialize, Serialize};
+use support::Node;
+use tokio::time::sleep;
+
+/// Keeps things, and asks a broker who may come back for them.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Shop {
+    stock: i64,
+    shelf: Map<String, i64>,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Shop {
+    async fn stock(&self) -> i64 {
+        self.stock
+    }
+
+    async fn shelf(&self, cx: &Cx) -> Result<Vec<(String, i64)>> {
+        Ok(self.shelf.page(cx, None::<&str>, 10).await?)
+    }
+
+    /// Lets the broker do this while the state is lent. `Err` if it says so and this turn is to fail then.
+    async fn order(&mut self, cx: &Cx, deed: Deed, fail: bool) -> Result<Vec<(String, i64)>> {
+        self.stock += 100;
+        self.shelf.insert(cx, "a".into(), 1).await?;
+        let broker = cx.actor::<Broker>("broker");
+        let outcome = cx.reentrant(self, broker.act(cx.key().to_owned(), deed)).await;
+        let shelf = self.shelf.page(cx, None::<&str>, 10).await?;
+        if fail {
+            outcome?;
+            return Err(greenroom_core::AppError::new("the order fails"));
+        }
+        self.stock += if outcome.is_ok() { 1000 } else { 2000 };
+        Ok(shelf)
+    }
+
+    /// The same without lending anything.
+    async fn order_alone(&mut self, cx: &Cx) -> Result<()> {
+        Ok(cx.actor::<Broker>("broker").act(cx.key().to_owned(), Deed::Take).await?)
+    }
+
+    #[method(reentrant)]
+    async fn take(&mut self, cx: &Cx) -> Result<i64> {
+        self.stock += 1;
+        self.shelf.insert(cx, "b".into(), 2).await?;
+        cx.tell(cx.actor::<Broker>("told").hear())?;
+        cx.reliable(cx.actor::<Broker>("reliable").hear())?;
+        Ok(self.stock)
+    }
+
+    #[method(reentrant)]
+    async fn take_and_fail(&mut self, cx: &Cx) -> Result<()> {
+        self.take(cx).await?;
+        self.shelf.insert(cx, "a".into(), 7).await?;
+        Err(greenroom_core::AppError::new("no"))
+    }
+
+    #[method(reentrant)]
+    async fn take_and_panic(&mut self, cx: &Cx) {
+        self.take(cx).await.ok();
+        panic!("on purpose");
+    }
+
+    #[method(reentrant)]
+    async fn take_slowly(&mut self, cx: &Cx) -> Result<()> {
+        self.take(cx).await?;
+        sleep(Duration::from_secs(5)).await;
+        Ok(())
+    }
+
+    #[method(reentrant)]
+    async fn look(&self) -> i64 {
+        self.stock
+    }
+
+    /// Comes back, and lends once more.
+    #[method(reentrant)]
+    async fn take_deeper(&mut self, cx: &Cx) -> Result<()> {
+        self.stock += 10;
+        let broker = cx.actor::<Broker>("other broker");
+        Ok(cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::Take)).await?)
+    }
+
+    async fn closed(&mut self) {
+        self.stock += 1;
+    }
+
+    async fn lend_another(&self, cx: &Cx) -> Result<()> {
+        Ok(cx.reentrant(&mut Self::default(), cx.actor::<Broker>("broker").hear()).await?)
+    }
+}
+
+/// What the broker does.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Deed {
+    Take,
+    TakeTwiceWithOneId,
+    Fail,
+    Panic,
+    GiveUp,
+    TakeSlowly,
+    Look,
+    Deeper,
+    Closed,
+}
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Broker {
+    heard: u32,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Broker {
+    async fn act(&mut self, cx: &Cx, shop: String, deed: Deed) -> Result<()> {
+        let shop = cx.actor::<Shop>(&shop);
+        match deed {
+            Deed::Take => drop(shop.take().await?),
+            Deed::TakeTwiceWithOneId => {
+                let first = shop.take().call_id(CallId(7)).await?;
+                assert_eq!(shop.take().call_id(CallId(7)).await?, first);
+            }
+            Deed::Fail => shop.take_and_fail().await?,
+            Deed::Panic => shop.take_and_panic().await?,
+            Deed::GiveUp => shop.take_slowly().timeout(Duration::from_secs(1)).await?,
+            Deed::TakeSlowly => shop.take_slowly().await?,
+            Deed::Look => assert_eq!(shop.look().await?, 100),
+            Deed::Deeper => shop.take_deeper().await?,
+            Deed::Closed => shop.closed().await?,
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self) {
+        self.heard += 1;
+    }
+
+    async fn heard(&self) -> u32 {
+        self.heard
+    }
+}
+
+fn node() -> Arc<Node> {
+    let node = Arc::new(Node::with::<Shop>(|engine| engine.register::<Broker>()));
+    node.sync_always();
+    node
+}
+
+fn a_and(b: Option<i64>) -> Vec<(String, i64)> {
+    let b = b.map(|b| ("b".to_owned(), b));
+    [("a".to_owned(), 1)].into_iter().chain(b).collect()
+}
+
+fn commits_of_shop(node: &Node) -> usize {
+    let of_shop = |record: &Record| match &record.kind {
+        RecordKind::Commit(commit) => commit.actor.to_string() == "Shop/x",
+        _ => false,
+    };
+    node.disk.records().iter().filter(|record| of_shop(record)).count()
+}
+
+/// What the two brokers have heard of the shop, in the end.
+async fn heard(node: &Node) -> (u32, u32) {
+    sleep(Duration::from_secs(1)).await;
+    let broker = |key| node.actor::<Broker>(key);
+    (broker("told").heard().await.unwrap(), broker("reliable").heard().await.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_part_of_the_lending_turn() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    assert_eq!(shop.order(Deed::Take, false).await.unwrap(), a_and(Some(2)));
+    assert_eq!(commits_of_shop(&node), 1, "one record holds it all");
+    assert_eq!(shop.stock().await.unwrap(), 1101);
+    assert_eq!(heard(&node).await, (1, 1));
+    // As it is in memory it is on disk.
+    let after = Node::over::<Shop>(node.disk.after_crash(node.disk.len()));
+    after.sync();
+    assert_eq!(after.actor::<Shop>("x").stock().await.unwrap(), 1101);
+    assert_eq!(after.actor::<Shop>("x").shelf().await.unwrap(), a_and(Some(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lending_turn_that_fails_takes_with_it_what_came_back() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    shop.order(Deed::Take, true).await.unwrap_err();
+    assert_eq!((shop.stock().await.unwrap(), shop.shelf().await.unwrap()), (0, Vec::new()));
+    assert_eq!((commits_of_shop(&node), heard(&node).await), (0, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_and_fails_leaves_nothing_and_the_lending_turn_goes_on() {
+    for deed in [Deed::Fail, Deed::Panic, Deed::GiveUp] {
+        let node = node();
+        let shop = node.actor::<Shop>("x");
+        assert_eq!(shop.order(deed, false).await.unwrap(), a_and(None), "{deed:?}");
+        assert_eq!(shop.stock().await.unwrap(), 2100, "{deed:?}");
+        assert_eq!(shop.shelf().await.unwrap(), a_and(None), "{deed:?}");
+        assert_eq!(heard(&node).await, (0, 0), "{deed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_back_may_read_and_may_lend_again() {
+    for (deed, stock, b) in [(Deed::Look, 1100, None), (Deed::Deeper, 1111, Some(2))] {
+        let node = node();
+        let shop = node.actor::<Shop>("x");
+        assert_eq!(shop.order(deed, false).await.unwrap(), a_and(b), "{deed:?}");
+        assert_eq!(shop.stock().await.unwrap(), stock, "{deed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_back_twice_is_applied_once() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    shop.order(Deed::TakeTwiceWithOneId, false).await.unwrap();
+    assert_eq!((shop.stock().await.unwrap(), heard(&node).await), (1101, (1, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_another_chain_waits() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    let another = async {
+        sleep(Duration::from_secs(1)).await;
+        shop.take().await
+    };
+    let (ordered, taken) = join(shop.order(Deed::TakeSlowly, false), another).await;
+    assert_eq!((ordered, taken), (Ok(a_and(Some(2))), Ok(1102)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_in_without_a_window_or_without_the_attribute() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    let deadlock =
+        |error: CallError| error.to_string().starts_with("deadlock: Shop/x → Broker/broker → Shop/x");
+    assert!(deadlock(shop.order_alone().await.unwrap_err()));
+    assert!(deadlock(shop.order(Deed::Closed, true).await.unwrap_err()));
+    let error = shop.lend_another().await.unwrap_err().to_string();
+    assert!(error.contains("can lend nothing but its own state"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lending_turn_that_is_dropped_drops_what_came_back() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    let mut order = Box::pin(shop.order(Deed::TakeSlowly, false));
+    assert!(poll!(&mut order).is_pending());
+    sleep(Duration::from_secs(1)).await;
+    drop(order);
+    assert_eq!((shop.stock().await.unwrap(), shop.shelf().await.unwrap()), (0, Vec::new()));
+    assert_eq!(shop.order(Deed::Take, false).await.unwrap(), a_and(Some(2)), "the window has been closed");
+    assert_eq!(heard(&node).await, (1, 1));
+}
