@@ -66,6 +66,8 @@ pub struct ActorOptions {
     pub mailbox: usize,
     /// Its calls run on workers of the node where they are made: no identity, no shard, nothing stored.
     pub stateless: bool,
+    /// Every node has an activation of its own of each key, which never leaves it: no shard, nothing stored.
+    pub local: bool,
     /// How many workers a pool of a stateless type has at most; 0: one for each core.
     pub workers: usize,
     /// What becomes of an actor after a panic, beyond the rollback.
@@ -82,10 +84,16 @@ impl ActorOptions {
         idle_timeout: Duration::from_secs(300),
         mailbox: 1024,
         stateless: false,
+        local: false,
         workers: 0,
         on_panic: OnPanic::Reload,
         no_rollback: false,
     };
+
+    /// Whether the actors of the type live where their shard is. The others live on whichever node calls them.
+    pub const fn is_sharded(&self) -> bool {
+        !self.stateless && !self.local
+    }
 }
 
 /// What becomes of an actor whose method has panicked. The turn is rolled back in any case.

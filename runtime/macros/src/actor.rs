@@ -114,6 +114,7 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
         .then(|| quote!(options.durability = #private::Durability::Volatile;));
     let no_rollback = attr.no_rollback.then(|| quote!(options.no_rollback = true;));
     let stateless = attr.stateless.then(|| quote!(options.stateless = true;));
+    let local = attr.local.then(|| quote!(options.local = true;));
     let workers = attr.workers.map(|workers| quote!(options.workers = #workers;));
     let on_panic = attr.on_panic.as_deref().map(|policy| {
         let policy = match policy {
@@ -140,6 +141,7 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
         #mailbox
         #no_rollback
         #stateless
+        #local
         #workers
         #on_panic
         options

@@ -34,6 +34,7 @@ pub(crate) struct ActorAttr {
     pub(crate) mailbox: Option<usize>,
     pub(crate) no_rollback: bool,
     pub(crate) stateless: bool,
+    pub(crate) local: bool,
     pub(crate) workers: Option<usize>,
     pub(crate) on_panic: Option<String>,
     pub(crate) park_after: Option<usize>,
@@ -51,6 +52,7 @@ impl ActorAttr {
             mailbox: None,
             no_rollback: false,
             stateless: false,
+            local: false,
             workers: None,
             on_panic: None,
             park_after: None,
@@ -76,6 +78,10 @@ impl ActorAttr {
                         parsed.no_rollback = option.flag()?;
                     }
                     "stateless" => parsed.stateless = option.flag()?,
+                    "local" => {
+                        wrong.local = Some(option.meta.path.clone());
+                        parsed.local = option.flag()?;
+                    }
                     "workers" => {
                         wrong.workers = Some(option.meta.path.clone());
                         parsed.workers = option.count()?;
@@ -86,8 +92,8 @@ impl ActorAttr {
                         parsed.park_after = option.count()?;
                     }
                     _ => option.unknown(
-                        "name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, on_panic, \
-                         park_after, version, migrate and crate",
+                        "name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, local, \
+                         on_panic, park_after, version, migrate and crate",
                     )?,
                 }
                 Ok(())
@@ -116,6 +122,7 @@ impl ActorAttr {
 /// Options that need another one, where they stand.
 #[derive(Default)]
 struct Combinations {
+    local: Option<Path>,
     workers: Option<Path>,
     park_after: Option<Path>,
 }
@@ -127,6 +134,15 @@ impl Combinations {
         }
         if let Some(at) = self.park_after.filter(|_| parsed.on_panic.as_deref() != Some("park")) {
             errors.at(at, "only types that park need this: add `on_panic = \"park\"`, or drop `park_after`");
+        }
+        if let Some(at) = self.local.as_ref().filter(|_| parsed.stateless) {
+            errors.at(at, "a stateless type has workers on every node anyway: drop `local`");
+        } else if let Some(at) = self.local.filter(|_| !parsed.volatile) {
+            errors.at(
+                at,
+                "an actor of which every node has its own has no state that could be stored for all: add \
+                 `volatile`, or drop `local`",
+            );
         }
         if parsed.stateless && parsed.volatile {
             let at = attributes.iter().find(|a| a.path().is_ident("actor"));

@@ -156,7 +156,7 @@ impl Core {
         if !self.typed.contains_key(&std::any::TypeId::of::<A>()) {
             return None;
         }
-        self.activation(target, &self.owned(target.shard(self.shards))?)
+        self.activation(target, &self.place_of_type::<A>(target)?)
     }
 }
 

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use super::activation::AnyActivation;
 use super::clock::{HybridClock, Stamp};
 use super::listing::describe;
+use super::local::is_listed;
 use super::{Core, Placement};
 
 /// How many changes are remembered.
@@ -193,7 +194,7 @@ impl Core {
     pub(super) fn record_change(&self, activation: &dyn AnyActivation) {
         // Point 3 at the top of this file.
         fence(Ordering::SeqCst);
-        if self.change_log.recording.load(Ordering::Relaxed) {
+        if self.change_log.recording.load(Ordering::Relaxed) && is_listed(activation) {
             self.record(activation);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::activation::AnyActivation;
+use super::local::is_listed;
 use crate::actor::Durability;
 use crate::identity::{ActorId, Epoch, Shard};
 
@@ -98,7 +99,8 @@ impl Core {
 
     /// One activation, if the actor is in memory here.
     pub fn placement(&self, actor: &ActorId) -> Option<Placement> {
-        self.directory.pin().get(actor).map(|activation| describe(&**activation))
+        let directory = self.directory.pin();
+        directory.get(actor).filter(|found| is_listed(&***found)).map(|found| describe(&**found))
     }
 
     /// One activation by the name of its placement object. Looks at all of them.
@@ -106,7 +108,9 @@ impl Core {
         let hash = ActorId::placement_hash_of(name)?;
         let directory = self.directory.pin();
         let mut found = directory.iter().filter(|activation| activation.id().placement_hash() == hash);
-        found.find(|activation| activation.id().placement_name() == name).map(|found| describe(&**found))
+        found
+            .find(|found| found.id().placement_name() == name && is_listed(&***found))
+            .map(|found| describe(&**found))
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `turn`: one method call as a transaction, with the output gate.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
+//! - `nowhere`: where types run that have no shard; `local`: an actor of each key on every node.
 //! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
 //! - `memory`: what becomes of actors when memory gets scarce.
 //! - `immediate`: the whole turn of a method that cannot wait, without a future of its own.
@@ -39,7 +40,9 @@ mod inline;
 mod items;
 mod lifecycle;
 mod listing;
+mod local;
 mod memory;
+mod nowhere;
 mod outbox;
 mod post;
 pub(crate) mod reminders;
@@ -158,6 +161,8 @@ pub struct Core {
     supervision: supervision::Supervision,
     /// `None` if no type is stateless.
     pools: Option<stateless::Pools>,
+    /// `None` if all types have a shard.
+    nowhere: Option<Arc<OwnedShard>>,
     /// Filters of the calls that turns here answer, and of those that are made here.
     incoming: Filters,
     outgoing: Filters,
@@ -270,6 +275,7 @@ impl EngineBuilder {
             hot: hot::HotActors::default(),
             supervision: supervision::Supervision::default(),
             pools: stateless.then(|| stateless::Pools::new(seed)),
+            nowhere: nowhere::open(&self.types),
             long_way: !self.incoming.is_empty() || !self.outgoing.is_empty() || trace::is_on(),
             incoming: self.incoming,
             outgoing: self.outgoing,
@@ -381,10 +387,11 @@ impl Core {
     }
 
     /// Runs an encoded call, if its shard is served here.
-    pub fn deliver(self: &Arc<Self>, call: Call) -> Delivery {
+    pub fn deliver(self: &Arc<Self>, mut call: Call) -> Delivery {
         let Some(shard) = self.place_of(&call.target) else {
             return Delivery::NotServed(call);
         };
+        self.forget_local_frames(&mut call.context.chain);
         match self.types.get(call.target.actor_type.as_str()) {
             Some(table) => Delivery::Here(table.deliver(self.clone(), shard, call)),
             None => {

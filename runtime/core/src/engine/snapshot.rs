@@ -34,6 +34,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::listing::describe;
+use super::local::is_listed;
 use super::{Core, Placement, Stamp};
 use crate::identity::{ActorId, ActorType};
 
@@ -134,7 +135,7 @@ impl Core {
         // Before the look.
         let stamp = self.next_stamp();
         let mut keys: BTreeMap<ActorType, Vec<SmolStr>> = BTreeMap::new();
-        for activation in self.directory.pin().iter() {
+        for activation in self.directory.pin().iter().filter(|found| is_listed(&***found)) {
             let id = activation.id();
             match keys.get_mut(&id.actor_type) {
                 Some(of_type) => of_type.push(id.key.clone()),

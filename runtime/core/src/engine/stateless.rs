@@ -9,7 +9,6 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -18,17 +17,12 @@ use super::activation::{Activation, AnyActivation, EnterError, Entry, TurnGuard}
 use super::lifecycle::Leaving;
 use super::types::Dispatch;
 use crate::actor::{Actor, ActorOptions};
-use crate::identity::{ActorId, Epoch, Incarnation, Shard, StoreId};
-use crate::journal::{Journal, JournalError, Position, Record, StoredActor};
-use crate::map::NodeRun;
-use crate::rows::RowRange;
+use crate::identity::ActorId;
 use crate::shard::OwnedShard;
 
 /// The pools of a node that serves stateless types.
 pub(super) struct Pools {
     pools: papaya::HashMap<ActorId, Arc<Pool>, FixedState>,
-    /// Where the turns of workers run: nothing is ever written there.
-    nowhere: Arc<OwnedShard>,
 }
 
 #[derive(Default)]
@@ -45,11 +39,7 @@ enum Found<A: Actor> {
 
 impl Pools {
     pub(super) fn new(hash_seed: u64) -> Self {
-        let nobody = NodeRun { store: StoreId(uuid::Uuid::nil()), incarnation: Incarnation(0) };
-        let nowhere = OwnedShard::open(Shard(0), Epoch(0), nobody, Position::default(), Arc::new(Nowhere));
-        let (nowhere, opened) = nowhere.expect("this journal takes everything");
-        nowhere.gate().advance(opened);
-        Self { pools: papaya::HashMap::with_hasher(FixedState::with_seed(hash_seed)), nowhere }
+        Self { pools: papaya::HashMap::with_hasher(FixedState::with_seed(hash_seed)) }
     }
 
     /// Drops every worker; for an engine that ends.
@@ -148,41 +138,5 @@ impl Core {
                 entered => return entered,
             }
         }
-    }
-
-    /// Where a call runs, if that is on this node: in the shard of its actor, or nowhere if its type is stateless.
-    pub(super) fn place_of(&self, target: &ActorId) -> Option<Arc<OwnedShard>> {
-        if let Some(pools) = &self.pools
-            && self.types.get(target.actor_type.as_str()).is_some_and(|table| table.options().stateless)
-        {
-            return Some(pools.nowhere.clone());
-        }
-        self.owned(target.shard(self.shards))
-    }
-}
-
-/// The journal of the shard that stands for none.
-struct Nowhere;
-
-impl Journal for Nowhere {
-    fn append(&self, _: Record) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    fn load(&self, _: Shard, _: &ActorId) -> BoxFuture<'static, Result<StoredActor, JournalError>> {
-        Box::pin(std::future::ready(Ok(StoredActor::default())))
-    }
-
-    fn rows(
-        &self,
-        _: Shard,
-        _: RowRange,
-        _: usize,
-    ) -> BoxFuture<'static, Result<Vec<(bytes::Bytes, bytes::Bytes)>, JournalError>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
-    }
-
-    fn last(&self, _: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {
-        Box::pin(std::future::ready(Ok(Position::default())))
     }
 }

@@ -189,7 +189,15 @@ impl Cluster {
     }
 
     /// The node that owns an actor by the shard map: where it lives, or would if it were called. It may be down.
+    ///
+    /// # Panics
+    /// If the type is local or stateless: its actors live on every node.
     pub fn node_of<A: Actor>(&self, key: impl AsRef<str>) -> String {
+        assert!(
+            A::OPTIONS.is_sharded(),
+            "{} lives on no one node; call the one of a node through client_of(node)",
+            A::TYPE
+        );
         let shard = id::<A>(key.as_ref()).shard(self.nodes.shards());
         let owner = self.nodes.register.owner(shard).expect("the test began when every shard had an owner");
         self.nodes.name(self.nodes.number_of(owner))

@@ -19,4 +19,12 @@ struct Unknown;
 #[actor(crate = "greenroom_core", on_panic = "backoff", park_after = 3)]
 struct NotParked;
 
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", local)]
+struct DurableEverywhere;
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", stateless, local)]
+struct WorkersEverywhere;
+
 fn main() {}
