@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use greenroom::testing::{Cluster, Simulation};
 use greenroom::{Actor, Cx, Result, actor_methods};
@@ -26,6 +27,11 @@ impl Notes {
     async fn send(&mut self, cx: &Cx, guest: String) -> Result<Vec<String>> {
         Ok(cx.actor::<Guest>(guest).look().await?)
     }
+
+    /// The same through one more guest.
+    async fn send_far(&mut self, cx: &Cx, first: String, then: String) -> Result<Vec<String>> {
+        Ok(cx.actor::<Guest>(first).pass_on(then).await?)
+    }
 }
 
 /// An actor that lives where its shard is.
@@ -34,6 +40,10 @@ struct Guest {}
 
 #[actor_methods]
 impl Guest {
+    async fn pass_on(&self, cx: &Cx, to: String) -> Result<Vec<String>> {
+        Ok(cx.actor::<Guest>(to).look().await?)
+    }
+
     async fn look(&self, cx: &Cx) -> Result<Vec<String>> {
         Ok(cx.actor::<Notes>("wall").ask(cx.key().to_owned()).await?)
     }
@@ -80,11 +90,21 @@ fn a_local_actor_reaches_the_one_of_another_node_through_an_actor_there() {
         let notes = cluster.client_of("node-0").actor::<Notes>("wall");
         assert_eq!(notes.send(guest.clone()).await?, [guest]);
         assert_eq!(notes.ask("client".into()).await?, ["client"], "its own was not asked");
-        // The same on one node is a cycle.
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cycle_over_a_local_actor_is_found_also_if_it_leaves_the_node() {
+    simulation().run(async |cluster| {
+        let there = guests_on(&cluster, "node-1").next().unwrap();
         let here = guests_on(&cluster, "node-0").next().unwrap();
+        let notes = cluster.client_of("node-0").actor::<Notes>("wall");
         let begun = cluster.elapsed();
-        assert!(notes.send(here).await.is_err());
-        assert!(cluster.elapsed() - begun < std::time::Duration::from_secs(1), "it failed at once");
+        let near = notes.send(here.clone()).await.unwrap_err().to_string();
+        let far = notes.send_far(there, here).await.unwrap_err().to_string();
+        assert!(near.contains("deadlock") && far.contains("deadlock"), "{near}; {far}");
+        assert!(cluster.elapsed() - begun < Duration::from_secs(1), "{:?}", cluster.elapsed() - begun);
         Ok(())
     });
 }

@@ -6,7 +6,8 @@
 //! - Listings leave them out: a placement answers where *the* actor is.
 //! - A call chain names actors, not nodes. That a chain from another node holds this name says nothing about the actor
 //!   here, so what comes in is freed of such frames. A cycle within a node is still found at once; one that comes back
-//!   over another node ends with its deadline.
+//!   over another node is found by a probe, as cycles of independent calls are: a probe goes the way of the calls, and
+//!   those to a local actor stay on their node.
 
 use super::Core;
 use super::activation::AnyActivation;
