@@ -16,6 +16,7 @@ use greenroom_core::identity::{ActorId, CallId};
 use greenroom_core::lanes::Lanes;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::retry::Backoff;
+use greenroom_core::topics::Topic;
 use greenroom_core::transport::Transport;
 use greenroom_core::workflow::{Workflow, WorkflowRef};
 use thiserror::Error;
@@ -115,6 +116,11 @@ impl Client {
     /// A reference to a workflow.
     pub fn workflow<W: Workflow>(&self, key: impl AsRef<str>) -> WorkflowRef<W> {
         WorkflowRef::new(Origin::program(Arc::new(self.clone())), key.as_ref())
+    }
+
+    /// A topic of messages of type `T`, to publish to and to subscribe actors to.
+    pub fn topic<T>(&self, name: impl AsRef<str>) -> Topic<T> {
+        Topic::new(Origin::program(Arc::new(self.clone())), name.as_ref())
     }
 
     /// Calls a method by name, arguments and reply in JSON.

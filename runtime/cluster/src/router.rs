@@ -24,7 +24,7 @@ use greenroom_core::lanes::Lanes;
 use greenroom_core::map::NodeRun;
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
-use greenroom_core::{CallError, Epoch, Payload, Shard, StoreId};
+use greenroom_core::{CallError, Epoch, Payload, Shard, ShardCount, StoreId};
 use tokio::time::timeout_at;
 
 use crate::driver::{Driver, Node};
@@ -91,6 +91,12 @@ impl Transport for Router {
 
     fn engine(&self) -> Option<&Arc<Engine>> {
         Some(self.0.engine())
+    }
+
+    fn owners(&self, shards: ShardCount) -> Vec<Option<String>> {
+        let view = self.0.node.map.view();
+        let owner = |shard| view.entry(shard).map(|entry| entry.owner.store.to_string());
+        shards.shards().map(owner).collect()
     }
 
     fn env(&self) -> &SharedEnv {

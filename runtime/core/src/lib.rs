@@ -10,6 +10,7 @@
 //! record is durable.
 
 pub mod actor;
+mod broadcast;
 pub mod call;
 pub mod codec;
 pub mod collections;
@@ -33,14 +34,17 @@ pub mod retry;
 pub mod rows;
 pub mod schedule;
 pub mod shard;
+mod shard_keys;
 pub mod streams;
 pub mod stripes;
 mod timers;
+pub mod topics;
 pub mod trace;
 pub mod transport;
 pub mod workflow;
 
 pub use actor::{Access, Actor, ActorOptions, Durability, Method, OnPanic};
+pub use broadcast::broadcast;
 pub use codec::{ContentType, Payload};
 pub use collections::{CollectionError, Cursor, KeyEncode, List, Map, MapKey};
 pub use cx::Cx;
@@ -51,6 +55,7 @@ pub use reminders::{MAX_REMINDER_ARGUMENTS_BYTES, MAX_REMINDER_NAME_BYTES, Remin
 pub use schedule::{Missed, Schedule};
 pub use streams::{Feed, Items, ReplyStream, StreamCall, WhenFull};
 pub use timers::{Ticks, Timer};
+pub use topics::{Handled, Topic};
 pub use workflow::{Flow, Step, Workflow};
 
 /// What the code that the macros make refers to. Not part of the public interface.

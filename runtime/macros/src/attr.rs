@@ -201,6 +201,8 @@ pub(crate) struct MethodAttr {
     pub(crate) name: Option<LitStr>,
     pub(crate) skip: bool,
     pub(crate) reentrant: bool,
+    /// The topics that the method listens to.
+    pub(crate) topic: Option<LitStr>,
 }
 
 impl MethodAttr {
@@ -215,7 +217,8 @@ impl MethodAttr {
                     "name" => parsed.name = option.text()?,
                     "skip" => parsed.skip = option.flag()?,
                     "reentrant" => parsed.reentrant = option.flag()?,
-                    _ => option.unknown("name, skip and reentrant")?,
+                    "topic" => parsed.topic = option.text()?,
+                    _ => option.unknown("name, topic, skip and reentrant")?,
                 }
                 Ok(())
             });
@@ -231,6 +234,10 @@ impl MethodAttr {
                     name,
                     "a skipped method is not on the wire and needs no name there: drop one of the two",
                 );
+            }
+            if let Some(topic) = parsed.topic.take_if(|_| parsed.skip) {
+                errors
+                    .at(topic, "a skipped method cannot be called, so it cannot listen: drop one of the two");
             }
         }
         parsed

@@ -50,14 +50,19 @@ pub mod testing;
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
+pub use greenroom_core::topics::{
+    Answer, Handled, Handler, MAX_AUDIENCE, MAX_PUBLICATION_BYTES, MAX_SUBSCRIPTIONS, MAX_TOPIC_BYTES,
+    MAX_TOPIC_SEGMENTS, MAX_WILDCARD_PATTERNS, Subscribe, Topic, Unsubscribe,
+};
 pub use greenroom_core::workflow::{
     Elapsed, Flow, NoResult, Outcome, SignalError, Step, StepInProgress, StepStatus, Workflow, WorkflowError,
     WorkflowRef, WorkflowState, WorkflowStatus,
 };
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
-    ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState, OnPanic,
-    Payload, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer, WhenFull,
+    ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState,
+    OnPanic, Payload, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer,
+    WhenFull,
 };
 pub use greenroom_macros::{Actor, actor_methods, workflow};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use greenroom_core::actor::{Actor, ActorMethods};
+use greenroom_core::actor::{Actor, ActorMethods, Method};
 use greenroom_core::engine::deactivate_anywhere;
 use greenroom_core::filter::Filter;
 use greenroom_core::index::Query;
-use greenroom_core::reference::ActorRef;
+use greenroom_core::reference::{ActorRef, Call};
 use greenroom_core::workflow::{Workflow, WorkflowRef};
-use greenroom_core::{ActorId, CallError};
+use greenroom_core::{ActorId, CallError, Topic, broadcast};
 use greenroom_proto::v1;
 use thiserror::Error;
 
@@ -83,6 +83,24 @@ impl Runtime {
     /// Asks for actors by the value of a field that is an `#[index]`, over all shards of the cluster.
     pub fn query<A: Actor>(&self) -> Query<A> {
         Query::new(self.0.origin())
+    }
+
+    /// A topic of messages of type `T`, or a pattern of topics to subscribe actors to.
+    pub fn topic<T>(&self, name: impl AsRef<str>) -> Topic<T> {
+        Topic::new(self.0.origin(), name.as_ref())
+    }
+
+    /// Calls a method of every actor of a type that is in memory, on all nodes, and waits for none of them:
+    /// `runtime.broadcast(|zone: ZoneRef| zone.close_soon(5))`. Each gets the call at most once. Who is in memory is seen when
+    /// the message comes to its node.
+    ///
+    /// # Errors
+    /// `Invalid` if the arguments cannot be encoded.
+    pub fn broadcast<M: Method>(
+        &self,
+        call: impl FnOnce(<M::Actor as Actor>::Ref) -> Call<M>,
+    ) -> Result<(), CallError> {
+        broadcast(&self.0.origin(), call)
     }
 
     /// The node's addresses and counts, as the admin service tells them.

@@ -30,8 +30,8 @@ const TABLE: &[Row] = &[
     ),
     row(
         "greenroom-core",
-        &[],
-        "the words that all the others speak; it knows no network, disk or Kubernetes",
+        &["greenroom-macros"],
+        "the words that all the others speak; it knows no network, disk or Kubernetes, and writes its own actors as users do",
     ),
     row("greenroom-macros", &[], "it writes code that names core, but runs in the compiler"),
     row("greenroom-store", &["greenroom-core"], "it persists records of core and does not know who asks"),
@@ -132,11 +132,8 @@ const TABLE: &[Row] = &[
         &["greenroom"],
         "edge: an example shows what a user does, with what a user has",
     ),
-    row(
-        "greenroom-ticking",
-        &["greenroom"],
-        "edge: an example shows what a user does, with what a user has",
-    ),
+    row("greenroom-ticking", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
+    row("greenroom-chat", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
     row("greenroom-charts-tests", &[], "it holds tests only"),
     row("xtask", &["greenroom-crds"], "chores run while other crates do not compile, generation above all"),
 ];

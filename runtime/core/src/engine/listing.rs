@@ -1,5 +1,7 @@
 //! What the engine tells about itself: activations, types, counts.
 
+use std::collections::BTreeSet;
+
 use super::Core;
 use super::activation::AnyActivation;
 use super::local::is_listed;
@@ -101,6 +103,20 @@ impl Core {
     pub fn placement(&self, actor: &ActorId) -> Option<Placement> {
         let directory = self.directory.pin();
         directory.get(actor).filter(|found| is_listed(&***found)).map(|found| describe(&**found))
+    }
+
+    /// The actors of a type in some shards that are in memory here.
+    pub(crate) fn in_memory(&self, actor_type: &str, shards: &[Shard]) -> Vec<ActorId> {
+        let wanted: BTreeSet<Shard> = shards.iter().copied().collect();
+        let directory = self.directory.pin();
+        let of_type = directory.iter().filter(|activation| activation.id().actor_type.as_str() == actor_type);
+        let mut found: Vec<_> = of_type
+            .filter(|activation| !activation.is_gone() && wanted.contains(&activation.shard().shard()))
+            .map(|activation| activation.id().clone())
+            .collect();
+        // In an order that does not depend on the directory's seed.
+        found.sort();
+        found
     }
 
     /// One activation by the name of its placement object. Looks at all of them.

@@ -17,6 +17,7 @@
 //! - `reminders`: calls that are due at times which are kept; `errand`: what such a call does in its turn's commit.
 //! - `timers`: calls of an actor by itself, while it is in memory; `ticks`: the same at a fixed rate, for thousands.
 //! - `streams`: the reply streams that actors have open.
+//! - `sessions`: subscriptions to topics that last as long as an activation.
 //! - `types`: the table of actor types and their methods by name.
 //! - `hot`: which actors answer the most calls.
 //! - `deadlock`: finds cycles of calls that do not come from one another.
@@ -47,6 +48,7 @@ mod outbox;
 mod post;
 pub(crate) mod reminders;
 mod scratch;
+mod sessions;
 mod snapshot;
 mod state;
 mod stateless;
@@ -85,6 +87,7 @@ pub use outbox::DeadLetterError;
 pub(crate) use outbox::{IN_ORDER, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use reminders::ReminderStats;
+pub(crate) use sessions::{SESSION, SessionMessage, SessionSubscription};
 pub use snapshot::PlacementsPage;
 pub use state::OldState;
 pub use ticks::TickStats;
@@ -95,6 +98,7 @@ pub use types::MethodEntry;
 pub(crate) use windows::Window;
 
 use crate::actor::{Actor, ActorMethods, Method};
+use crate::broadcast::Broadcaster;
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::Payload;
 use crate::collections::overlay::Overlay;
@@ -106,6 +110,7 @@ use crate::identity::{ActorId, Shard, ShardCount};
 use crate::index::Librarian;
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
+use crate::topics::{Channel, Courier, Subscription, TypeSubscriptions};
 use crate::trace;
 use crate::transport::{SharedTransport, Transport};
 use crate::workflow::{Launchers, Runners};
@@ -175,6 +180,9 @@ pub struct Core {
     timers: timers::Timers,
     ticks: ticks::Ticks,
     streams: streams::Streams,
+    sessions: sessions::Sessions,
+    /// What types listen to, without anybody who subscribes.
+    type_subscriptions: TypeSubscriptions,
     dead_letters: DeadLetters,
     outbox: Arc<outbox::Outbox>,
     workflows: Arc<Runners>,
@@ -286,6 +294,8 @@ impl EngineBuilder {
             timers: timers::Timers::default(),
             ticks: ticks::Ticks::default(),
             streams: streams::Streams::default(),
+            sessions: sessions::Sessions::default(),
+            type_subscriptions: TypeSubscriptions::new(self.types.values().flat_map(|table| table.topics())),
             dead_letters: DeadLetters::default(),
             outbox: outbox.clone(),
             workflows,
@@ -308,7 +318,7 @@ impl EngineBuilder {
 impl Engine {
     /// Begins an engine for a cluster of so many shards.
     pub fn builder(env: SharedEnv, shards: ShardCount) -> EngineBuilder {
-        EngineBuilder {
+        let nothing = EngineBuilder {
             env,
             shards,
             types: BTreeMap::new(),
@@ -317,7 +327,9 @@ impl Engine {
             incoming: Filters::default(),
             outgoing: Filters::default(),
             launchers: Launchers::default(),
-        }
+        };
+        // Whoever serves anything can publish and broadcast.
+        nothing.register::<Channel>().register::<Courier>().register::<Broadcaster>()
     }
 }
 
@@ -335,6 +347,11 @@ impl Core {
 
     pub(crate) fn outgoing(&self) -> &Filters {
         &self.outgoing
+    }
+
+    /// What types of this node listen to this topic, and with which of their actors.
+    pub(crate) fn type_subscriptions(&self, topic: &str) -> impl Iterator<Item = Subscription> {
+        self.type_subscriptions.matching(topic)
     }
 
     /// What the reminders of this node have done.
@@ -479,7 +496,7 @@ impl Core {
     }
 
     fn unknown_type<E>(&self, name: &str) -> CallError<E> {
-        let known: Vec<_> = self.types.keys().copied().collect();
+        let known: Vec<_> = self.types.keys().copied().filter(|name| !name.starts_with(INTERNAL)).collect();
         CallError::NotFound(format!("no actor type {name:?}; this node serves {}", known.join(", ")))
     }
 
@@ -499,6 +516,7 @@ impl Core {
         self.change_log.rest_if_unused(now);
         self.overlay.prune();
         self.streams.tidy_up(now);
+        self.prune_sessions(now);
         self.snapshots.drop_if_unused(now);
     }
 
@@ -508,6 +526,9 @@ impl Core {
         (shortest.unwrap_or(Duration::MAX) / 10).clamp(Duration::from_millis(100), Duration::from_secs(30))
     }
 }
+
+/// How the names of Greenroom's own actor types begin.
+const INTERNAL: &str = "greenroom.";
 
 async fn deactivate_idle(engine: Weak<Core>) {
     loop {

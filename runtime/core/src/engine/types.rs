@@ -16,13 +16,16 @@ use super::errand::{self, SharedErrand};
 use super::inline::Pace;
 use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
+use super::sessions::SESSION;
 use super::{delivery, streams, tell, turn};
 use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
 use crate::call::{Call, CallResult, Delivery};
+use crate::codec::Payload;
 use crate::error::CallError;
-use crate::identity::ActorId;
+use crate::identity::{ActorId, ActorType};
 use crate::shard::OwnedShard;
 use crate::stripes::Striped;
+use crate::topics::TypeSubscription;
 
 /// Takes a reliable message.
 type Receive = fn(Arc<Core>, Arc<OwnedShard>, Call, Arc<Delivery>) -> BoxFuture<'static, CallResult>;
@@ -33,6 +36,8 @@ pub struct MethodEntry<A> {
     index: usize,
     exclusive: bool,
     arguments: &'static [&'static str],
+    /// The pattern of topics that it listens to.
+    topic: Option<&'static str>,
     invoke: fn(Arc<Core>, Arc<OwnedShard>, Call) -> BoxFuture<'static, CallResult>,
     tell: fn(&Arc<Core>, Arc<OwnedShard>, Call),
     receive: Receive,
@@ -48,6 +53,7 @@ impl<A: Actor> MethodEntry<A> {
             index: M::INDEX,
             exclusive: M::Access::EXCLUSIVE,
             arguments: M::ARGUMENTS,
+            topic: None,
             invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
             tell: tell::encoded::<M>,
             receive: |engine, shard, call, delivery| {
@@ -58,6 +64,11 @@ impl<A: Actor> MethodEntry<A> {
             },
             actor: PhantomData,
         }
+    }
+
+    /// The method listens to the topics of this pattern.
+    pub fn on_topic(self, pattern: &'static str) -> Self {
+        Self { topic: Some(pattern), ..self }
     }
 
     /// The wire name.
@@ -82,6 +93,8 @@ pub(crate) trait Dispatch: Send + Sync {
     fn counters(&self) -> &TypeCounters;
     fn pace(&self) -> &Arc<Pace>;
     fn info(&self) -> TypeInfo;
+    /// What its methods listen to.
+    fn topics(&self) -> Vec<TypeSubscription>;
     /// Whether `#[on_activate]` runs.
     fn wakes(&self) -> bool;
     /// Whether `#[on_deactivate]` runs.
@@ -152,6 +165,15 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         &self.pace
     }
 
+    fn topics(&self) -> Vec<TypeSubscription> {
+        let listening = self.methods.values().filter_map(|method| Some((method.topic?, method)));
+        let subscription = |(pattern, method): (&str, &MethodEntry<A>)| {
+            TypeSubscription::new(pattern, ActorType::of::<A>(), method.name, method.arguments)
+                .expect("the macro has checked the pattern")
+        };
+        listening.map(subscription).collect()
+    }
+
     fn wakes(&self) -> bool {
         A::hooks().wakes()
     }
@@ -202,6 +224,10 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
             None if call.method == PROBE => deadlock::receive(engine, call).boxed(),
             None if call.method == DEACTIVATE => lifecycle::deactivate_by_call(engine, call).boxed(),
             None if streams::answers(&call.method) => streams::answer(engine, call).boxed(),
+            None if call.method == SESSION => {
+                engine.deliver_to_session(call);
+                std::future::ready(Ok(Payload::default())).boxed()
+            }
             None => std::future::ready(Err(self.unknown_method(&call.method))).boxed(),
         }
     }
@@ -232,6 +258,7 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
     fn tell(&self, engine: &Arc<Core>, shard: Arc<OwnedShard>, call: Call) {
         match self.methods.get(&*call.method) {
             Some(method) => (method.tell)(engine, shard, call),
+            None if call.method == SESSION => engine.deliver_to_session(call),
             None => engine.undelivered(&call, &self.unknown_method(&call.method)),
         }
     }

@@ -2,20 +2,19 @@
 //!
 //! It has no state and leaves memory when it has answered. An engine serves the type as soon as it serves one with an index.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, ActorMethods, ActorOptions, Concurrent, Durability, Method};
 use crate::cx::Cx;
 use crate::engine::MethodEntry;
 use crate::error::{AppError, Result};
-use crate::identity::{ActorId, ActorType, Shard, ShardCount};
+use crate::identity::ShardCount;
 use crate::reference::{ActorRef, Call};
 use crate::rows::{RowRange, Space};
+use crate::shard_keys::ShardKeys;
 
 /// The actor. Its key says which shard it is in, see [`keys`].
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -85,48 +84,8 @@ impl Method for Find {
     }
 }
 
-/// For each shard the least number that, as a key, makes a librarian of that shard.
+/// For each shard a key that makes a librarian of that shard.
 pub(super) fn keys(count: ShardCount) -> Arc<[u32]> {
-    /// Of the count that was asked for last: a process has one.
-    static KNOWN: Mutex<Option<(ShardCount, Arc<[u32]>)>> = Mutex::new(None);
-    let mut known = KNOWN.lock();
-    if let Some((_, keys)) = known.as_ref().filter(|(of, _)| *of == count) {
-        return keys.clone();
-    }
-    let keys: Arc<[u32]> = make_keys(count).into();
-    *known = Some((count, keys.clone()));
-    keys
-}
-
-fn make_keys(count: ShardCount) -> Vec<u32> {
-    let actor_type = ActorType::new(Librarian::TYPE).expect("it is a valid name");
-    let mut missing: HashSet<Shard> = count.shards().collect();
-    let mut keys = vec![0; usize::from(count.get())];
-    for number in 0.. {
-        if missing.is_empty() {
-            break;
-        }
-        let id = ActorId::new(actor_type.clone(), number.to_string()).expect("a number is a valid key");
-        let shard = id.shard(count);
-        if missing.remove(&shard) {
-            keys[usize::from(shard.0)] = number;
-        }
-    }
-    keys
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shard_has_its_librarian() {
-        for count in [1, 7, 1024] {
-            let count = ShardCount::new(count).unwrap();
-            for (shard, key) in count.shards().zip(&*keys(count)) {
-                let id: ActorId = format!("greenroom.Index/{key}").parse().unwrap();
-                assert_eq!(id.shard(count), shard);
-            }
-        }
-    }
+    static KNOWN: ShardKeys = ShardKeys::new(Librarian::TYPE);
+    KNOWN.get(count)
 }

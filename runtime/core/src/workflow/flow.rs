@@ -68,7 +68,11 @@ impl Flow {
     ///
     /// Errors of the transport (`Unavailable`, `Overloaded`, `Timeout`) are not recorded: the step is tried again, later
     /// each time, at most 30 s apart. Others are recorded and returned, an error of the application above all.
-    pub async fn step<T, E, C>(&self, name: impl AsRef<str>, work: impl Fn(Step) -> C) -> Result<T, CallError<E>>
+    pub async fn step<T, E, C>(
+        &self,
+        name: impl AsRef<str>,
+        work: impl Fn(Step) -> C,
+    ) -> Result<T, CallError<E>>
     where
         T: Serialize + DeserializeOwned,
         E: Serialize + DeserializeOwned + fmt::Display,
@@ -237,7 +241,8 @@ impl Flow {
         match decode(value) {
             Ok(value) => value,
             Err(error) => {
-                let changed = format!("step {name:?}: {error}; give a step whose type has changed a new name");
+                let changed =
+                    format!("step {name:?}: {error}; give a step whose type has changed a new name");
                 self.course.halt(Halt::Broken(changed)).await
             }
         }

@@ -238,8 +238,7 @@ impl<W: Workflow> Instance<W> {
     }
 
     fn check_runner(&mut self, cx: &Cx, by: RunnerId) -> Result<&mut Run> {
-        let current =
-            by.epoch == cx.shard().epoch() && cx.engine().workflows().is_current(cx.actor_id(), by);
+        let current = by.epoch == cx.shard().epoch() && cx.engine().workflows().is_current(cx.actor_id(), by);
         let run = self.ledger.run.as_mut().filter(|run| current && run.ended.is_none());
         run.ok_or(WorkflowError::Stale)
     }

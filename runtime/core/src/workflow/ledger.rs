@@ -71,9 +71,7 @@ pub(super) enum Checkpoint {
     /// A sleep or a timeout is over then, milliseconds since 1970.
     Until(u64),
     /// How a timeout ended: in time or not.
-    Decided {
-        in_time: bool,
-    },
+    Decided { in_time: bool },
 }
 
 impl Checkpoint {

@@ -279,10 +279,8 @@ impl<W: Workflow> Owner<W> {
 impl<W: Workflow> Memory for Owner<W> {
     fn recorded(&self, name: String) -> Answer<Option<Checkpoint>> {
         let owner = self.clone();
-        async move {
-            owner.ask::<GetRecorded<W>>(|| arguments::GetRecorded { name: name.clone() }).await
-        }
-        .boxed()
+        async move { owner.ask::<GetRecorded<W>>(|| arguments::GetRecorded { name: name.clone() }).await }
+            .boxed()
     }
 
     fn received(&self, name: String, number: u64) -> Answer<Option<Value>> {

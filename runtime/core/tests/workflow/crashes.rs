@@ -96,10 +96,10 @@ async fn what_was_done_is_undone_once_and_backwards_after_a_crash_at_any_record(
 
 #[tokio::test(start_paused = true)]
 async fn nothing_goes_on_before_its_record_is_durable() {
-    let node = std::sync::Arc::new(crate::support::Node::over_with::<Book>(
-        std::sync::Arc::default(),
-        |engine| engine.workflow::<doomed>(),
-    ));
+    let node =
+        std::sync::Arc::new(crate::support::Node::over_with::<Book>(std::sync::Arc::default(), |engine| {
+            engine.workflow::<doomed>()
+        }));
     let shop = Shop { node };
     let workflow = shop.workflow::<doomed>("x");
     let starting = tokio::spawn(async move { workflow.start(()).await });

@@ -97,7 +97,9 @@ async fn new_code_gets_what_was_recorded_by_name_and_unused_steps_are_kept_and_s
 
     let shop = shop.crash(|engine| engine.workflow::<order_3>());
     let status = shop.status_when::<order_3>("x", |status| status.trouble.is_some()).await;
-    assert!(status.trouble.unwrap().contains("\"first\" is recorded as a step, and the function asks for a wait"));
+    assert!(
+        status.trouble.unwrap().contains("\"first\" is recorded as a step, and the function asks for a wait")
+    );
 
     let shop = shop.crash(|engine| engine.workflow::<order_2>());
     shop.workflow::<order_2>("x").signal("go", &()).await.unwrap();

@@ -201,7 +201,8 @@ impl<'a> Expansion<'a> {
     fn entry(&self) -> TokenStream {
         let Self { private, method_type, method, .. } = self;
         let cfgs = &method.cfgs;
-        quote!(#(#cfgs)* #private::MethodEntry::<Self>::of::<#method_type<Self>>())
+        let topic = method.topic.as_ref().map(|pattern| quote!(.on_topic(#pattern)));
+        quote!(#(#cfgs)* #private::MethodEntry::<Self>::of::<#method_type<Self>>() #topic)
     }
 
     fn reference_method(&self) -> TokenStream {

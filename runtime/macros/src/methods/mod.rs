@@ -9,6 +9,7 @@ mod expand;
 mod hooks;
 mod immediate;
 pub(crate) mod parse;
+mod topic;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -35,6 +36,8 @@ struct Method {
     /// `#[cfg]`, which everything made for the method repeats.
     cfgs: Vec<Attribute>,
     wire_name: String,
+    /// The pattern of the topics that it listens to.
+    topic: Option<String>,
     exclusive: bool,
     is_async: bool,
     /// It cannot wait for anything.

@@ -7,7 +7,7 @@ use syn::{
     ReturnType, Type, parse_quote,
 };
 
-use super::{Actor, Argument, Method, Output, check, immediate};
+use super::{Actor, Argument, Method, Output, check, immediate, topic};
 use crate::attr::{MethodAttr, Root};
 use crate::errors::Errors;
 use crate::names;
@@ -51,6 +51,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
     let wire_name = wire_name(&attr, &signature.ident, errors);
     let (takes_cx, arguments) = arguments(function, errors);
     let output = output(&signature.output, errors);
+    let topic = attr.topic.as_ref().and_then(|topic| topic::listens(topic, &arguments, &output, errors));
     let keep = |names: &[&str]| {
         let kept = function.attrs.iter().filter(|a| names.iter().any(|name| a.path().is_ident(name)));
         kept.cloned().collect()
@@ -61,6 +62,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
         docs: keep(&["doc", "deprecated"]),
         cfgs: keep(&["cfg"]),
         wire_name,
+        topic,
         exclusive,
         is_async: signature.asyncness.is_some(),
         immediate: immediate::is_immediate(function),

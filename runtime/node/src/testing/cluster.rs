@@ -8,7 +8,7 @@ use greenroom_client::Client;
 use greenroom_core::actor::Actor;
 use greenroom_core::transport::Transport;
 use greenroom_core::workflow::{Instance, Workflow, WorkflowRef};
-use greenroom_core::{ActorId, ActorType};
+use greenroom_core::{ActorId, ActorType, Topic};
 use greenroom_testing::{Conditions, Nodes};
 
 use super::gateways;
@@ -43,6 +43,11 @@ impl Cluster {
     /// A reference to a workflow, as a client outside the cluster has it.
     pub fn workflow<W: Workflow>(&self, key: impl AsRef<str>) -> WorkflowRef<W> {
         self.client.workflow::<W>(key)
+    }
+
+    /// A topic, as a client outside the cluster has it.
+    pub fn topic<T>(&self, name: impl AsRef<str>) -> Topic<T> {
+        self.client.topic(name)
     }
 
     /// A client of this cluster, for code that is given one.
