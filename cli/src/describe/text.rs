@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{ActorDescription, ShardDescription};
-use crate::get::{NodeRow, PlacementRow, TypeRow};
+use crate::get::{MethodRow, NodeRow, PlacementRow, TypeRow};
 use crate::output::age;
 
 /// Lines of a title and a value, the values below each other.
@@ -91,9 +91,18 @@ pub(super) fn actor_type(row: &TypeRow) -> String {
         ("Durability", row.durability.clone()),
         ("Activations", row.activations.to_string()),
     ]);
-    block(&mut text, "Methods", row.methods.iter().map(|m| format!("{}  {}", m.signature(), m.access)));
+    block(&mut text, "Methods", row.methods.iter().map(|method| method_line(row, method)));
     block(&mut text, "Active on", counts(&row.nodes));
     text
+}
+
+/// What a method promises is said if its type promises something else.
+fn method_line(row: &TypeRow, method: &MethodRow) -> String {
+    let line = format!("{}  {}", method.signature(), method.access);
+    match &method.durability {
+        promise if promise.is_empty() || *promise == row.durability => line,
+        promise => format!("{line}, {promise}"),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod types;
 pub(crate) use nodes::NodeRow;
 pub(crate) use placements::PlacementRow;
 pub(crate) use shards::{ShardRow, merged_shards};
-pub(crate) use types::{TypeRow, merged_types};
+pub(crate) use types::{MethodRow, TypeRow, merged_types};
 
 use clap::Subcommand;
 

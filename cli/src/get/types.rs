@@ -36,6 +36,8 @@ pub(crate) struct TypeRow {
 pub(crate) struct MethodRow {
     pub(crate) name: String,
     pub(crate) access: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) durability: String,
     pub(crate) arguments: Vec<String>,
 }
 
@@ -61,7 +63,8 @@ impl Row for TypeRow {
 
 impl From<&MethodStatus> for MethodRow {
     fn from(method: &MethodStatus) -> Self {
-        Self { name: method.name.clone(), access: method.access.clone(), arguments: method.arguments.clone() }
+        let MethodStatus { name, access, durability, arguments, .. } = method.clone();
+        Self { name, access, durability, arguments }
     }
 }
 

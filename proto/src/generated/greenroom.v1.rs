@@ -185,7 +185,7 @@ pub struct TypesReply {
 pub struct TypeStatus {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// `durable` or `volatile`.
+    /// `durable`, `relaxed(50ms)` or `volatile`.
     #[prost(string, tag = "2")]
     pub durability: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "3")]
@@ -207,6 +207,9 @@ pub struct MethodStatus {
     pub calls: u64,
     #[prost(uint64, tag = "5")]
     pub failed: u64,
+    /// What its turns promise, as in `TypeStatus`; empty for concurrent methods.
+    #[prost(string, tag = "6")]
+    pub durability: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HotActorsRequest {

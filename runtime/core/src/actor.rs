@@ -1,5 +1,6 @@
 //! What an actor type is: `#[derive(Actor)]` and `#[actor_methods]` of the macros crate implement these traits.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,21 +111,35 @@ pub enum OnPanic {
     },
 }
 
-/// What a turn's commit promises.
+/// What a turn's commit promises, per type or per method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// The reply leaves when the commit is on disk.
     Durable,
-    /// Memory only: the state is gone when the activation is.
+    /// The reply does not wait for the disk: a crash may lose the turns of a short time.
+    Relaxed {
+        /// The changes are on their way to the disk this long after the first of them, at the latest.
+        within: Duration,
+    },
+    /// Memory only: the change is gone when the activation is, unless a later commit has carried it along.
     Volatile,
 }
 
 impl Durability {
-    /// The name used in YAML, metrics and tables.
-    pub fn as_str(self) -> &'static str {
+    /// Whether a type that is kept like this can have methods that are kept like `method`: what is never stored cannot be
+    /// loaded again.
+    pub const fn allows(self, method: Self) -> bool {
+        !matches!(self, Self::Volatile) || matches!(method, Self::Volatile)
+    }
+}
+
+/// `durable`, `relaxed(50ms)` or `volatile`, as tables show it.
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Durable => "durable",
-            Self::Volatile => "volatile",
+            Self::Durable => f.write_str("durable"),
+            Self::Relaxed { within } => write!(f, "relaxed({within:?})"),
+            Self::Volatile => f.write_str("volatile"),
         }
     }
 }
@@ -153,6 +168,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     const REENTRANT: bool = false;
     /// Its place among the methods of its block.
     const INDEX: usize = 0;
+    /// What its turns promise; for `&self` methods it means nothing.
+    const DURABILITY: Durability = <Self::Actor as Actor>::OPTIONS.durability;
 
     /// Runs the body.
     fn run<'a>(

@@ -58,18 +58,28 @@ impl Record {
     }
 }
 
-/// What one turn changed.
+/// What one turn changed, together with what the relaxed turns before it have left to be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The actor.
     pub actor: ActorId,
     /// The actor's new state, MessagePack.
     pub state: Bytes,
-    /// The call that did it, and its reply.
+    /// The calls of relaxed turns whose changes this commit carries, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<CallRecord>,
+    /// The call that did it, and its reply; the newest one of several.
     pub call: CallRecord,
-    /// The rows that the turn changed, in the order of its changes.
+    /// The rows that it changes, in the order of the changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<RowChange>,
+}
+
+impl Commit {
+    /// Every call that it applies, oldest first.
+    pub fn calls(&self) -> impl Iterator<Item = &CallRecord> {
+        self.earlier.iter().chain([&self.call])
+    }
 }
 
 /// The deduplication record of a call: whoever repeats it gets the stored reply.

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use crate::actor::{Access, Method};
+use crate::actor::{Access, Durability, Method};
 use crate::cx::Cx;
 use crate::engine::reminders::{Stored, name_key, split_name_key};
 use crate::error::CallError;
@@ -51,6 +51,12 @@ impl Cx {
         if !M::Access::EXCLUSIVE {
             return Err(CallError::Invalid(format!(
                 "a reminder calls a method that changes its actor, and {} takes &self; make it &mut self",
+                M::NAME
+            )));
+        }
+        if matches!(M::DURABILITY, Durability::Volatile) {
+            return Err(CallError::Invalid(format!(
+                "a tick is applied once because it is kept, and {} is volatile; remind yourself of a method that is not",
                 M::NAME
             )));
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::engine::Post;
+use crate::engine::{Post, WriteBehind};
 use crate::identity::{Epoch, Seq, Shard};
 use crate::journal::{Commit, Journal, JournalError, Position, Record, RecordKind};
 use crate::map::NodeRun;
@@ -40,6 +40,7 @@ pub struct OwnedShard {
     writer: Mutex<Writer>,
     gate: Gate,
     post: Post,
+    write_behind: WriteBehind,
     /// How many reliable messages this owner has numbered.
     numbers: AtomicU64,
 }
@@ -74,6 +75,7 @@ impl OwnedShard {
                 writer,
                 gate: Gate::default(),
                 post: Post::default(),
+                write_behind: WriteBehind::default(),
                 numbers: AtomicU64::new(0),
             }),
             seq,
@@ -103,6 +105,11 @@ impl OwnedShard {
     /// Where what turns tell others waits for the gate.
     pub(crate) fn post(&self) -> &Post {
         &self.post
+    }
+
+    /// Where what relaxed turns have changed waits to be written.
+    pub(crate) fn write_behind(&self) -> &WriteBehind {
+        &self.write_behind
     }
 
     /// The next number of a reliable message. Together with the epoch numbers only grow, also over moves.
@@ -140,9 +147,10 @@ impl OwnedShard {
         self.writer.lock().map(|position| position.seq)
     }
 
-    /// Takes no further record and lets no further output pass. Returns the place of the last record, behind which
+    /// Writes what relaxed turns have left, then takes no further record and lets no further output pass. Returns the place of the last record, behind which
     /// this run may open the shard again; `None` if it was closed before.
     pub fn close(&self) -> Option<Position> {
+        self.write_behind.close(|commit| self.append(commit));
         let last = self.writer.lock().take();
         self.gate.close();
         last

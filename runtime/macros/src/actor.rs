@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput};
 
-use crate::attr::ActorAttr;
+use crate::attr::{self, ActorAttr, Promise};
 use crate::errors::Errors;
 use crate::{index, names};
 
@@ -112,6 +112,10 @@ const PARK_AFTER: usize = 3;
 fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
     let volatile = (attr.volatile || attr.stateless)
         .then(|| quote!(options.durability = #private::Durability::Volatile;));
+    let relaxed = attr.relaxed.filter(|_| !attr.volatile && !attr.stateless).map(|within| {
+        let promise = Promise::Relaxed(within).expand(private);
+        quote!(options.durability = #promise;)
+    });
     let no_rollback = attr.no_rollback.then(|| quote!(options.no_rollback = true;));
     let stateless = attr.stateless.then(|| quote!(options.stateless = true;));
     let local = attr.local.then(|| quote!(options.local = true;));
@@ -129,14 +133,14 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
     });
     let mailbox = attr.mailbox.map(|calls| quote!(options.mailbox = #calls;));
     let idle_timeout = attr.idle_timeout.map(|timeout| {
-        let milliseconds =
-            u64::try_from(timeout.as_millis()).expect("it was made from 64 bits of milliseconds");
+        let milliseconds = attr::milliseconds(timeout);
         quote!(options.idle_timeout = ::core::time::Duration::from_millis(#milliseconds);)
     });
     quote! {{
         #[allow(unused_mut, reason = "without attributes nothing differs from the default")]
         let mut options = #private::ActorOptions::DEFAULT;
         #volatile
+        #relaxed
         #idle_timeout
         #mailbox
         #no_rollback

@@ -8,7 +8,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Path, Token};
+use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Path, Token, parenthesized, token};
 
 use crate::duration;
 use crate::errors::Errors;
@@ -30,6 +30,7 @@ pub(crate) struct ActorAttr {
     pub(crate) root: Root,
     pub(crate) name: Option<LitStr>,
     pub(crate) volatile: bool,
+    pub(crate) relaxed: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) mailbox: Option<usize>,
     pub(crate) no_rollback: bool,
@@ -48,6 +49,7 @@ impl ActorAttr {
             root: Root(None),
             name: None,
             volatile: false,
+            relaxed: None,
             idle_timeout: None,
             mailbox: None,
             no_rollback: false,
@@ -69,6 +71,10 @@ impl ActorAttr {
                     "crate" => parsed.root = Root(option.path()?),
                     "name" => parsed.name = option.text()?,
                     "volatile" => parsed.volatile = option.flag()?,
+                    "relaxed" => {
+                        wrong.relaxed = Some(option.meta.path.clone());
+                        parsed.relaxed = option.relaxed()?;
+                    }
                     "idle_timeout" => parsed.idle_timeout = option.duration()?,
                     "mailbox" => parsed.mailbox = option.count()?,
                     "version" => parsed.version = option.version()?,
@@ -92,7 +98,7 @@ impl ActorAttr {
                         parsed.park_after = option.count()?;
                     }
                     _ => option.unknown(
-                        "name, volatile, idle_timeout, mailbox, no_rollback, stateless, workers, local, \
+                        "name, volatile, relaxed, idle_timeout, mailbox, no_rollback, stateless, workers, local, \
                          on_panic, park_after, version, migrate and crate",
                     )?,
                 }
@@ -123,6 +129,7 @@ impl ActorAttr {
 #[derive(Default)]
 struct Combinations {
     local: Option<Path>,
+    relaxed: Option<Path>,
     workers: Option<Path>,
     park_after: Option<Path>,
 }
@@ -142,6 +149,12 @@ impl Combinations {
                 at,
                 "an actor of which every node has its own has no state that could be stored for all: add \
                  `volatile`, or drop `local`",
+            );
+        }
+        if let Some(at) = self.relaxed.filter(|_| parsed.volatile || parsed.stateless) {
+            errors.at(
+                at,
+                "a type that is never stored has nothing to write: drop `relaxed`, or the other option",
             );
         }
         if parsed.stateless && parsed.volatile {
@@ -195,6 +208,33 @@ impl WorkflowAttr {
     }
 }
 
+/// What the turns of a method promise.
+#[derive(Clone, Copy)]
+pub(crate) enum Promise {
+    Durable,
+    Relaxed(Duration),
+    Volatile,
+}
+
+impl Promise {
+    pub(crate) fn expand(self, private: &TokenStream) -> TokenStream {
+        match self {
+            Self::Durable => quote!(#private::Durability::Durable),
+            Self::Relaxed(within) => {
+                let milliseconds = milliseconds(within);
+                quote!(#private::Durability::Relaxed {
+                    within: ::core::time::Duration::from_millis(#milliseconds),
+                })
+            }
+            Self::Volatile => quote!(#private::Durability::Volatile),
+        }
+    }
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("it was made from 64 bits of milliseconds")
+}
+
 /// `#[method(…)]`.
 #[derive(Default)]
 pub(crate) struct MethodAttr {
@@ -203,6 +243,8 @@ pub(crate) struct MethodAttr {
     pub(crate) reentrant: bool,
     /// The topics that the method listens to.
     pub(crate) topic: Option<LitStr>,
+    /// If the method says another one than its type, and where it does.
+    pub(crate) promise: Option<(Promise, Path)>,
 }
 
 impl MethodAttr {
@@ -218,7 +260,17 @@ impl MethodAttr {
                     "skip" => parsed.skip = option.flag()?,
                     "reentrant" => parsed.reentrant = option.flag()?,
                     "topic" => parsed.topic = option.text()?,
-                    _ => option.unknown("name, topic, skip and reentrant")?,
+                    "durable" | "relaxed" | "volatile" => {
+                        let at = option.meta.path.clone();
+                        let promise = option.promise()?.map(|promise| (promise, at));
+                        if let (Some(_), Some((_, at))) = (&parsed.promise, &promise) {
+                            option
+                                .errors
+                                .at(at, "a method promises one thing: drop this, or the option before");
+                        }
+                        parsed.promise = parsed.promise.take().or(promise);
+                    }
+                    _ => option.unknown("name, topic, skip, reentrant, durable, relaxed and volatile")?,
                 }
                 Ok(())
             });
@@ -238,6 +290,9 @@ impl MethodAttr {
             if let Some(topic) = parsed.topic.take_if(|_| parsed.skip) {
                 errors
                     .at(topic, "a skipped method cannot be called, so it cannot listen: drop one of the two");
+            }
+            if let Some((_, at)) = parsed.promise.take_if(|_| parsed.skip) {
+                errors.at(at, "a skipped method has no turns and promises nothing: drop one of the two");
             }
         }
         parsed
@@ -266,6 +321,34 @@ impl<'a> Meta<'a> {
             self.errors.at(value, format!("`{}` takes no value: its presence is enough", self.key));
         }
         Ok(true)
+    }
+
+    fn promise(&mut self) -> syn::Result<Option<Promise>> {
+        Ok(match self.key.as_str() {
+            "relaxed" => self.relaxed()?.map(Promise::Relaxed),
+            "volatile" => self.flag()?.then_some(Promise::Volatile),
+            _ => self.flag()?.then_some(Promise::Durable),
+        })
+    }
+
+    /// `relaxed("50ms")`.
+    fn relaxed(&mut self) -> syn::Result<Option<Duration>> {
+        let value = if self.meta.input.peek(token::Paren) {
+            let inner;
+            parenthesized!(inner in self.meta.input);
+            inner.parse().ok()
+        } else {
+            self.any_value()?
+        };
+        let within = match &value {
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => duration::parse(&text.value()),
+            _ => None,
+        };
+        if within.is_none() {
+            let rule = "say how long a commit may wait, as a whole number with ms, s, m or h";
+            self.errors.at(&self.meta.path, format!("{rule}: `relaxed(\"50ms\")`"));
+        }
+        Ok(within)
     }
 
     fn text(&mut self) -> syn::Result<Option<LitStr>> {

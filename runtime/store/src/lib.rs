@@ -40,11 +40,11 @@
 //! |---|---|---|
 //! | `shards` | `shard` | `epoch`, `seq`: the place of the last record; `newest_ms`: the highest time stamp of a commit |
 //! | `records` | `shard, seq` | `epoch`, `prev_epoch`, `kind` (1 open, 2 commit, 3 rows), `payload`: the [`NodeRun`], the [`Commit`] or the changed rows in MessagePack |
-//! | `actors` | `id`; unique `shard, type, key` | `state`: MessagePack; `seq`: of the last commit; `commits`: how many there were |
+//! | `actors` | `id`; unique `shard, type, key` | `state`: MessagePack; `seq`: of the last commit; `commits`: how many calls they applied |
 //! | `calls` | `actor` (`actors.id`), `nth` | `shard`, `at_ms`, `seq`, `call_id` (16 bytes, big-endian), `method`, `arguments_hash`, `reply_type` (0 MessagePack, 1 JSON), `reply`; index on `shard, at_ms` |
 //! | `rows` | `shard, space, key` | `value`: see [`rows`](greenroom_core::rows) |
 //!
-//! `calls.nth` counts the actor's commits, so "the newest 16,384" is a range of the key.
+//! `calls.nth` counts the actor's applied calls, so "the newest 16,384" is a range of the key.
 //!
 //! # What is kept, and how long
 //! [`Retention`] says it. The rules look at records only, never at a clock, so every copy of a shard keeps the same:

@@ -202,6 +202,9 @@ impl Committer {
     }
 }
 
+/// What a call counts beside its reply, about.
+const CALL_BYTES: usize = 64;
+
 /// What a record counts in the queue.
 fn size(record: &Record) -> usize {
     RECORD_BYTES
@@ -209,7 +212,8 @@ fn size(record: &Record) -> usize {
             RecordKind::Open(_) => 0,
             RecordKind::Commit(commit) => {
                 let rows = commit.rows.iter().map(row_size).sum::<usize>();
-                commit.state.len() + commit.call.reply.data.len() + commit.actor.key.len() + rows
+                let calls = commit.calls().map(|call| CALL_BYTES + call.reply.data.len()).sum::<usize>();
+                commit.state.len() + calls + commit.actor.key.len() + rows
             }
             RecordKind::Rows(rows) => rows.iter().map(row_size).sum(),
         }

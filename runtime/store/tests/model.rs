@@ -10,7 +10,7 @@ use greenroom_core::Seq;
 use greenroom_core::journal::{CallRecord, StoredActor};
 use proptest::prelude::*;
 
-use common::{Engine, Rig, call, commit_at, open, position, retention};
+use common::{Engine, Rig, call, commit_of, open, position, retention};
 
 const SHARDS: u16 = 3;
 const ACTORS: [&str; 3] = ["Counter/a", "Counter/b", "Word/a"];
@@ -21,13 +21,13 @@ const CALLS_PER_ACTOR: usize = 9;
 enum Step {
     /// A new owner of the shard.
     Open(u16),
-    /// Commits of (actor, milliseconds since the last commit of the test; it may be negative).
-    Commit(u16, Vec<(usize, i64)>),
+    /// Commits of (actor, how many calls, milliseconds since the last commit of the test; it may be negative).
+    Commit(u16, Vec<(usize, u64, i64)>),
     Reopen,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let commits = prop::collection::vec((0..ACTORS.len(), -20i64..60), 1..40);
+    let commits = prop::collection::vec((0..ACTORS.len(), 1u64..4, -20i64..60), 1..40);
     let step = prop_oneof![
         1 => (0..SHARDS).prop_map(Step::Open),
         8 => (0..SHARDS, commits).prop_map(|(shard, commits)| Step::Commit(shard, commits)),
@@ -66,13 +66,14 @@ fn matches_the_model(engine: Engine, steps: &[Step]) -> Result<(), TestCaseError
             Step::Commit(shard, commits) => {
                 let model = &mut models[usize::from(*shard)];
                 let opening = (model.epoch == 0).then(|| next_open(*shard, model));
-                let commits = commits.iter().map(|&(actor, later)| {
+                let commits = commits.iter().map(|&(actor, count, later)| {
                     now = now.saturating_add_signed(later);
                     model.seq += 1;
                     model.newest_ms = model.newest_ms.max(now);
                     let calls = model.actors.entry(ACTORS[actor]).or_default();
-                    calls.push((Seq(model.seq), call(model.seq, now)));
-                    commit_at(*shard, model.epoch, model.seq, ACTORS[actor], now)
+                    let added: Vec<_> = (0..count).map(|nth| call(10 * model.seq + nth, now)).collect();
+                    calls.extend(added.iter().map(|call| (Seq(model.seq), call.clone())));
+                    commit_of(*shard, model.epoch, model.seq, ACTORS[actor], added)
                 });
                 rig.commit(opening.into_iter().chain(commits.collect::<Vec<_>>()));
             }

@@ -217,7 +217,7 @@ impl Disk {
         let mut states = Vec::new();
         for (seq, commit) in commits {
             states.push(commit.state.clone());
-            stored.calls.push((seq, commit.call.clone()));
+            stored.calls.extend(commit.calls().map(|call| (seq, call.clone())));
         }
         if self.world.has(Mutation::LoadIsOld) {
             states.pop();

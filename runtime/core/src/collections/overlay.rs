@@ -25,12 +25,15 @@ pub(crate) struct Overlay {
     shards: Vec<Mutex<Option<Box<Pending>>>>,
 }
 
+/// The record of a row that a relaxed turn has changed and that is in no record yet: later than all there are.
+const UNWRITTEN: Seq = Seq(u64::MAX);
+
 /// The rows of one shard.
 struct Pending {
     shard: Arc<OwnedShard>,
     /// The newest change of each row, with the record that it is in.
     rows: BTreeMap<Bytes, (Seq, Option<Bytes>)>,
-    /// All changes, nearly in the order of their records: actors tell theirs one after the other.
+    /// All changes that are in records, nearly in their order: actors tell theirs one after the other.
     order: VecDeque<(Seq, Bytes)>,
 }
 
@@ -47,7 +50,7 @@ impl Pending {
                 self.rows.remove(&key);
             }
         }
-        !self.order.is_empty()
+        !self.rows.is_empty()
     }
 }
 
@@ -75,6 +78,11 @@ impl Overlay {
             found.map(|(key, (_, value))| (key.clone(), value.clone())).collect()
         });
         first.unwrap_or_default()
+    }
+
+    /// A relaxed turn has changed this row. When it is in a record, [`committed`](RowFollower::committed) says so.
+    pub(crate) fn unwritten(&self, shard: &Arc<OwnedShard>, row: &RowChange) {
+        self.put(shard, UNWRITTEN, row);
     }
 
     /// Forgets what is durable. What nobody reads or changes any more goes this way.
@@ -105,6 +113,18 @@ impl RowFollower for Overlay {
     fn opened(&self, _: &Arc<OwnedShard>) {}
 
     fn committed(&self, shard: &Arc<OwnedShard>, seq: Seq, row: &RowChange) {
+        self.put(shard, seq, row);
+    }
+
+    fn closed(&self, shard: &Arc<OwnedShard>) {
+        if let Some(slot) = self.shards.get(usize::from(shard.shard().0)) {
+            slot.lock().take_if(|pending| Arc::ptr_eq(&pending.shard, shard));
+        }
+    }
+}
+
+impl Overlay {
+    fn put(&self, shard: &Arc<OwnedShard>, seq: Seq, row: &RowChange) {
         if row.space != Space::ITEM {
             return;
         }
@@ -118,12 +138,8 @@ impl RowFollower for Overlay {
         let pending = slot.get_or_insert_with(|| Pending::new(shard));
         pending.prune();
         pending.rows.insert(row.key.clone(), (seq, row.value.clone()));
-        pending.order.push_back((seq, row.key.clone()));
-    }
-
-    fn closed(&self, shard: &Arc<OwnedShard>) {
-        if let Some(slot) = self.shards.get(usize::from(shard.shard().0)) {
-            slot.lock().take_if(|pending| Arc::ptr_eq(&pending.shard, shard));
+        if seq != UNWRITTEN {
+            pending.order.push_back((seq, row.key.clone()));
         }
     }
 }

@@ -25,6 +25,7 @@ use super::scratch::Scratch;
 use super::state;
 use super::types::Dispatch;
 use super::window::CallWindow;
+use super::write_behind::Slot;
 use crate::actor::{Actor, Durability};
 use crate::identity::{ActorId, Seq};
 use crate::index::IndexRows;
@@ -42,6 +43,8 @@ pub struct Loaded<A> {
     pub(crate) window: CallWindow,
     /// What the last commit of this activation has left in the indexes.
     pub(crate) index: Option<IndexRows>,
+    /// What relaxed turns have left to be written.
+    pub(crate) slot: Option<Arc<Slot>>,
 }
 
 /// The actor in memory on this node.
@@ -209,10 +212,11 @@ impl<A: Actor> Activation<A> {
     pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<'_, A>) {
         let Ended { exclusive, mut loaded, failed, waking, before } = ended;
         if failed && let Some(changed) = loaded.take() {
-            let saw = changed.saw;
+            let (saw, slot) = (changed.saw, changed.slot.clone());
             loaded = roll_back(changed, before);
             if loaded.is_none() {
-                self.cell.lock().lost = saw;
+                let written = slot.and_then(|slot| slot.write(&self.engine, &self.shard).ok());
+                self.cell.lock().lost = written.map_or(saw, |written| written.max(saw));
             }
             if waking || (self.table.wakes() && !A::OPTIONS.no_rollback) {
                 self.keep_aside(loaded.take());
@@ -541,12 +545,12 @@ impl<A: Actor> AnyActivation for Activation<A> {
             return false;
         }
         let saw = match (&cell.loaded, &cell.aside) {
-            (Some(loaded), _) => loaded.saw,
-            (None, Aside::Kept(kept)) => kept.saw,
-            (None, _) => cell.lost,
+            (Some(loaded), _) => loaded.write_behind(&self.engine, &self.shard),
+            (None, Aside::Kept(kept)) => kept.write_behind(&self.engine, &self.shard),
+            (None, _) => Ok(cell.lost),
         };
         // What is not durable yet could not be loaded again.
-        if self.shard.gate().committed().is_some_and(|committed| committed < saw) {
+        if self.shard.gate().committed().is_some_and(|committed| saw.map_or(true, |saw| committed < saw)) {
             return false;
         }
         cell.turns = Turns::Gone;

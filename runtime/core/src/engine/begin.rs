@@ -126,7 +126,8 @@ impl Core {
     fn short_way<M: Method>(&self, caller: Option<&Cx>) -> bool {
         let options = &M::Actor::OPTIONS;
         let plain = !self.long_way && !options.stateless && matches!(options.on_panic, OnPanic::Reload);
-        plain && !turn::commits::<M>() && caller.is_none_or(Cx::may_speak)
+        let keeps_nothing = !turn::commits::<M>() && !turn::only_remembers::<M>();
+        plain && keeps_nothing && caller.is_none_or(Cx::may_speak)
     }
 
     fn begin_now<M: Method>(

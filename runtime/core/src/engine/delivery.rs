@@ -45,7 +45,8 @@ pub(super) async fn receive<M: Method>(
         return Err(CallError::Timeout { committed: Some(false) });
     }
     let reply_type = call.arguments.content_type;
-    let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type };
+    // The sender forgets the message when it has the answer.
+    let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type, durable: true };
     let table = engine
         .typed
         .get(&TypeId::of::<M::Actor>())

@@ -47,14 +47,15 @@ pub(super) async fn call<M: Method>(
 ) -> CallResult {
     if !turn::commits::<M>() {
         return Err(CallError::Invalid(format!(
-            "{}.{} commits nothing: make it a `&mut self` method of a durable type again",
+            "{}.{} commits nothing: make it a `&mut self` method that is not volatile again",
             M::Actor::TYPE,
             M::NAME
         )));
     }
     let Call { target, mut context, arguments: encoded, .. } = call;
     let arguments = encoded.decode::<M::Arguments>("the arguments")?;
-    let form = CallForm { arguments_hash: xxh3_64(&encoded.data), reply_type: encoded.content_type };
+    let arguments_hash = xxh3_64(&encoded.data);
+    let form = CallForm { arguments_hash, reply_type: encoded.content_type, durable: true };
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
     let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;

@@ -148,7 +148,7 @@ pub(super) async fn activate<M: Method>(
     loaded: Loaded<M::Actor>,
     call: &CallContext,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
-    let saw = loaded.saw;
+    let (saw, slot) = (loaded.saw, loaded.slot.clone());
     guard.install_asleep(loaded);
     if let Some(hook) = M::Actor::hooks().activate {
         let hook_cx = hook_cx(&guard, call.deadline, call.chain.clone(), call.request.clone());
@@ -164,7 +164,7 @@ pub(super) async fn activate<M: Method>(
                 let activation = guard.activation().clone();
                 let reason = format!("{} could not be activated: {error}", activation.id());
                 // Whoever loads the state next must find what earlier turns changed.
-                let durable = activation.shard().gate().wait(saw).await;
+                let durable = activation.engine().settle(activation.shard(), slot.as_deref(), saw).await;
                 durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;
                 guard.refuse(&reason);
                 activation.engine().forget_gone(activation.id());
@@ -180,7 +180,7 @@ pub(super) async fn activate<M: Method>(
 fn hook_cx<A: Actor>(guard: &TurnGuard<A>, deadline: Instant, chain: Chain, request: RequestContext) -> Cx {
     let activation = guard.activation().clone();
     let context = CallContext { id: CallId(activation.engine().env.random()), deadline, chain, request };
-    let commits = A::OPTIONS.durability == Durability::Durable;
+    let commits = A::OPTIONS.durability != Durability::Volatile;
     Cx::new(activation, context, true, commits, guard.saw())
 }
 
@@ -199,16 +199,18 @@ pub(super) async fn deactivate<A: ActorMethods>(
         return false;
     }
     let (id, shard) = (activation.id(), activation.shard());
-    let saw = match guard.loaded() {
-        Some(loaded) => {
-            let saw = loaded.saw;
-            say_farewell(&mut guard).await;
-            guard.loaded().map_or(saw, |loaded| loaded.saw)
+    if guard.loaded().is_some() {
+        say_farewell(&mut guard).await;
+    }
+    let (saw, slot) = match guard.loaded() {
+        Some(loaded) => (loaded.saw, loaded.slot.clone()),
+        // A failed turn's state has not been activated again, so there was nothing to say farewell to.
+        None => {
+            let kept = guard.take_kept();
+            kept.map_or_else(|| (guard.load_after(), None), |kept| (kept.saw, kept.slot))
         }
-        // A failed turn's state has not been activated again, so there is nothing to say farewell to.
-        None => guard.take_kept().map_or_else(|| guard.load_after(), |kept| kept.saw),
     };
-    if shard.gate().wait(saw).await.is_err() {
+    if engine.settle(shard, slot.as_deref(), saw).await.is_err() {
         return false;
     }
     guard.retire();

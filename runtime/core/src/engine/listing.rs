@@ -50,6 +50,8 @@ pub struct MethodInfo {
     pub name: &'static str,
     /// True for `&mut self`.
     pub exclusive: bool,
+    /// What its turns promise; `None` for methods that change nothing.
+    pub durability: Option<Durability>,
     /// The names of its arguments.
     pub arguments: &'static [&'static str],
     /// How many calls it has answered.

@@ -10,6 +10,7 @@
 //! - `memory`: what becomes of actors when memory gets scarce.
 //! - `immediate`: the whole turn of a method that cannot wait, without a future of its own.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
+//! - `write_behind`: where the changes of relaxed turns wait to be written.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
 //! - `tell`: a turn whose reply nobody waits for; `post`: where what turns tell others waits for the output gate.
 //! - `delivery`: takes a reliable message exactly once.
@@ -61,6 +62,7 @@ mod turn;
 mod types;
 mod window;
 mod windows;
+mod write_behind;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -96,6 +98,7 @@ pub(crate) use timers::{Cancel, NewTimer, SelfCall};
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;
 pub(crate) use windows::Window;
+pub(crate) use write_behind::WriteBehind;
 
 use crate::actor::{Actor, ActorMethods, Method};
 use crate::broadcast::Broadcaster;
@@ -436,7 +439,11 @@ impl Core {
     /// at most `timeout`. Returns how many turns were still running then.
     pub async fn drain(self: &Arc<Self>, timeout: Duration) -> usize {
         self.streams.close_all("the node is draining");
-        self.turns.drain(timeout, self.deactivate_all()).await
+        let farewell = async {
+            self.deactivate_all().await;
+            self.settle_all().await;
+        };
+        self.turns.drain(timeout, farewell).await
     }
 
     /// The activation of an actor, if it is in memory here.

@@ -68,7 +68,7 @@ impl Core {
             }
         };
         let arguments_hash = encoded.as_ref().map_or(0, |payload| xxh3_64(&payload.data));
-        let form = CallForm { arguments_hash, reply_type: ContentType::Msgpack };
+        let form = CallForm { arguments_hash, ..CallForm::default() };
         start::<M>(self, shard, Message { target, context, arguments, form, encoded });
         Ok(())
     }
@@ -112,7 +112,7 @@ pub(super) fn encoded<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, cal
     match call.arguments.decode::<M::Arguments>("the arguments") {
         Ok(arguments) => {
             let reply_type = call.arguments.content_type;
-            let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type };
+            let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type, durable: false };
             let Call { target, context, arguments: encoded, .. } = call;
             start::<M>(engine, shard, Message { target, context, arguments, form, encoded: Some(encoded) });
         }

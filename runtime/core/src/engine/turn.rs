@@ -5,7 +5,8 @@
 //! 3. A call that was applied before is answered from the window (I4).
 //! 4. The method runs. On `Err`, panic or cancellation the state goes back to the last good one.
 //! 5. If an exclusive turn of a durable type changed the state, the new state and the call's deduplication record are
-//!    appended to the shard as one record. A turn that changed nothing writes nothing.
+//!    appended to the shard as one record. A turn that changed nothing writes nothing. What a relaxed turn changed is
+//!    appended later, with what others did: see `write_behind`.
 //! 6. The actor is free for the next turn, which runs on the state that is not durable yet.
 //! 7. The output gate: the reply, good or bad, leaves when the newest record that the turn saw is committed (I3).
 
@@ -26,7 +27,7 @@ use super::inline::{self, Interrupted};
 use super::post;
 use super::state;
 use super::window::{Applied, CallWindow};
-use super::{Core, Local, deadlock, lifecycle, windows};
+use super::{Core, Local, deadlock, lifecycle, windows, write_behind};
 use crate::actor::{Access, Actor, ActorMethods, Durability, Method};
 use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
@@ -55,11 +56,20 @@ pub(super) enum Answer<M: Method> {
 pub(super) struct CallForm {
     pub(super) arguments_hash: u64,
     pub(super) reply_type: ContentType,
+    /// The commit is durable before the answer leaves, whatever the method promises.
+    pub(super) durable: bool,
 }
 
 /// True if turns of this method may write a record.
 pub(super) fn commits<M: Method>() -> bool {
-    M::Access::EXCLUSIVE && M::Actor::OPTIONS.durability == Durability::Durable
+    M::Access::EXCLUSIVE && M::DURABILITY != Durability::Volatile
+}
+
+/// True if turns of this method change a stored state in memory only.
+pub(super) fn only_remembers<M: Method>() -> bool {
+    M::Access::EXCLUSIVE
+        && M::DURABILITY == Durability::Volatile
+        && M::Actor::OPTIONS.durability != Durability::Volatile
 }
 
 /// A call made in this process.
@@ -77,7 +87,7 @@ pub(super) async fn call_typed<M: Method>(
     };
     let arguments_hash = encoded.as_ref().map_or(0, |payload| xxh3_64(&payload.data));
     let again = encoded.map(|payload| (context.clone(), payload));
-    let form = CallForm { arguments_hash, reply_type: ContentType::Msgpack };
+    let form = CallForm { arguments_hash, ..CallForm::default() };
     match run::<M>(engine, shard, target.clone(), context, arguments, form).await {
         Ok(Answer::Fresh(reply)) => Local::Done(Ok(reply)),
         Ok(Answer::Stored(reply)) => Local::Done(reply.decode("the stored reply").map_err(CallError::from)),
@@ -104,7 +114,7 @@ pub(super) async fn call_encoded<M: Method>(
     if call.context.deadline <= engine.env.now() {
         return Err(CallError::Timeout { committed: Some(false) });
     }
-    let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type };
+    let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type, durable: false };
     let answer = run::<M>(&engine, shard, call.target, call.context, arguments, form).await;
     let encode_error = |error: M::Error| match Payload::encode(reply_type, "the error", &error) {
         Ok(payload) => CallError::App(payload),
@@ -329,6 +339,7 @@ pub(super) fn made_new<A: Actor>() -> Option<Loaded<A>> {
         saw: Seq(0),
         window: CallWindow::default(),
         index: None,
+        slot: None,
     })
 }
 
@@ -342,7 +353,7 @@ async fn load<A: Actor>(engine: &Core, shard: &OwnedShard, target: &ActorId) -> 
         None => state::new(target)?,
     };
     let window = CallWindow::load(stored.calls, engine.env.unix_ms());
-    Ok(Loaded { state, saved, saw: Seq(0), window, index: None })
+    Ok(Loaded { state, saved, saw: Seq(0), window, index: None, slot: None })
 }
 
 /// The answer of the first call with this id, if there was one.
@@ -410,6 +421,12 @@ pub(super) async fn execute<M: Method>(
         let activation = guard.activation();
         let rows = activation.engine().complete_rows(activation.shard(), cx.take_rows()).await;
         commit::<M>(guard, cx, progress, &reply, form, rows.map_err(not_taken)?)?;
+    } else if only_remembers::<M>() {
+        let activation = guard.activation().clone();
+        let loaded = guard.loaded().and_then(Arc::get_mut).expect("an exclusive turn holds the state alone");
+        let mut state = Vec::with_capacity(loaded.saved.len());
+        encode_state(&loaded.state, &mut state)?;
+        write_behind::remember(activation.id(), loaded, state);
     }
     guard.changed();
     Ok(reply)
@@ -459,7 +476,7 @@ fn commit<M: Method>(
     if state == loaded.saved && rows.is_empty() {
         return Ok(());
     }
-    let stored = || state::decode(&loaded.saved).ok();
+    let stored = || state::decode(&write_behind::last_written(loaded)).ok();
     let index = index::update(cx.actor_id(), &loaded.state, loaded.index.as_ref(), stored, &mut rows)?;
     let call = CallRecord {
         id: cx.call_id(),
@@ -469,9 +486,11 @@ fn commit<M: Method>(
         at_unix_ms: engine.env.unix_ms(),
     };
     let state = Bytes::from(state);
-    let told = engine.followed(&rows);
-    let commit = Commit { actor: cx.actor_id().clone(), state: state.clone(), call: call.clone(), rows };
-    let seq = shard.append(commit).map_err(|error| match error {
+    let (actor, earlier) = (cx.actor_id().clone(), Vec::new());
+    let commit = Commit { actor, state: state.clone(), earlier, call: call.clone(), rows };
+    let promise = if form.durable { Durability::Durable } else { M::DURABILITY };
+    let taken = write_behind::commit(engine, shard, loaded, promise, commit);
+    let seq = taken.map_err(|error| match error {
         AppendError::Closed => CallError::Unavailable(MOVED_AWAY.into()),
         AppendError::Journal(error) => not_taken(error),
     })?;
@@ -481,7 +500,6 @@ fn commit<M: Method>(
     loaded.saw = seq;
     loaded.index = index;
     loaded.window.remember(seq, &call);
-    engine.tell_followers(shard, seq, &told);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::lifecycle::{self, DEACTIVATE, Leaving};
 use super::listing::{MethodInfo, TypeInfo};
 use super::sessions::SESSION;
 use super::{delivery, streams, tell, turn};
-use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Method};
+use crate::actor::{Access, Actor, ActorMethods, ActorOptions, Durability, Method};
 use crate::call::{Call, CallResult, Delivery};
 use crate::codec::Payload;
 use crate::error::CallError;
@@ -35,6 +35,7 @@ pub struct MethodEntry<A> {
     name: &'static str,
     index: usize,
     exclusive: bool,
+    durability: Durability,
     arguments: &'static [&'static str],
     /// The pattern of topics that it listens to.
     topic: Option<&'static str>,
@@ -52,6 +53,7 @@ impl<A: Actor> MethodEntry<A> {
             name: M::NAME,
             index: M::INDEX,
             exclusive: M::Access::EXCLUSIVE,
+            durability: M::DURABILITY,
             arguments: M::ARGUMENTS,
             topic: None,
             invoke: |engine, shard, call| turn::call_encoded::<M>(engine, shard, call).boxed(),
@@ -198,7 +200,9 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
     fn info(&self) -> TypeInfo {
         let method = |m: &MethodEntry<A>| {
             let (calls, failed) = self.counters.of_method(m.index);
-            MethodInfo { name: m.name, exclusive: m.exclusive, arguments: m.arguments, calls, failed }
+            let durability = m.exclusive.then_some(m.durability);
+            let (name, exclusive, arguments) = (m.name, m.exclusive, m.arguments);
+            MethodInfo { name, exclusive, durability, arguments, calls, failed }
         };
         TypeInfo {
             name: A::TYPE,

@@ -127,7 +127,21 @@ impl<'a> Expansion<'a> {
             )
         });
         let run = self.run();
+        let promise = method.promise.map(|promise| promise.expand(private));
+        let says_other =
+            promise.as_ref().map(|promise| quote!(const DURABILITY: #private::Durability = #promise;));
+        let check = promise.as_ref().map(|promise| {
+            quote_spanned! {self.span()=>
+                #(#cfgs)*
+                const _: () = ::core::assert!(
+                    <#actor as #private::Actor>::OPTIONS.durability.allows(#promise),
+                    "the methods of a type that is never stored are volatile: make the type durable, and volatile \
+                     those methods that may be"
+                );
+            }
+        });
         quote! {
+            #check
             #(#cfgs)*
             #[automatically_derived]
             impl #private::Method for #method_type<#actor> {
@@ -142,6 +156,7 @@ impl<'a> Expansion<'a> {
                 const IMMEDIATE: bool = #immediate;
                 const INDEX: usize = #index;
                 #reentrant
+                #says_other
 
                 #[allow(unused_variables, deprecated)]
                 #run

@@ -70,7 +70,7 @@ pub(super) fn hook(
     errors: &mut Errors,
 ) -> Option<Hook> {
     let name = moment.attribute();
-    if attr.skip || attr.reentrant || attr.name.is_some() || attr.topic.is_some() {
+    if attr.skip || attr.reentrant || attr.name.is_some() || attr.topic.is_some() || attr.promise.is_some() {
         errors.at(
             &function.sig.ident,
             format!("`#[{name}]` is not on the wire, so `#[method]` has nothing to say about it: drop it"),

@@ -15,7 +15,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Ident, ImplItem, ItemImpl, Path, Type, Visibility};
 
-use crate::attr::{self, MethodAttr, Root};
+use crate::attr::{self, MethodAttr, Promise, Root};
 use crate::errors::Errors;
 
 /// The actor of a block.
@@ -39,6 +39,8 @@ struct Method {
     /// The pattern of the topics that it listens to.
     topic: Option<String>,
     exclusive: bool,
+    /// If it says another one than its type.
+    promise: Option<Promise>,
     is_async: bool,
     /// It cannot wait for anything.
     immediate: bool,

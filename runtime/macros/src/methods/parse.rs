@@ -47,6 +47,9 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
         return None;
     };
     let exclusive = exclusive(receiver, errors);
+    if let Some((_, at)) = attr.promise.as_ref().filter(|_| !exclusive) {
+        errors.at(at, "a `&self` method changes nothing, so there is nothing to promise: drop this");
+    }
     check_generics(function, errors);
     let wire_name = wire_name(&attr, &signature.ident, errors);
     let (takes_cx, arguments) = arguments(function, errors);
@@ -64,6 +67,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
         wire_name,
         topic,
         exclusive,
+        promise: attr.promise.map(|(promise, _)| promise),
         is_async: signature.asyncness.is_some(),
         immediate: immediate::is_immediate(function),
         takes_cx,
@@ -77,7 +81,7 @@ pub(super) fn method(attr: MethodAttr, function: &ImplItemFn, errors: &mut Error
 fn check_is_no_method(attr: &MethodAttr, function: &ImplItemFn, errors: &mut Errors) {
     let signature = &function.sig;
     let takes_cx = signature.inputs.iter().any(|input| matches!(input, FnArg::Typed(a) if is_lent_cx(&a.ty)));
-    if signature.asyncness.is_some() || takes_cx || attr.name.is_some() {
+    if signature.asyncness.is_some() || takes_cx || attr.name.is_some() || attr.promise.is_some() {
         errors.at(
             &signature.ident,
             "this looks like a method but takes no actor: add `&mut self` (it changes the state) or `&self` \

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use greenroom_core::actor::Durability;
 use greenroom_core::engine::{MethodInfo, TypeInfo};
 use greenroom_core::{ActorId, ActorType};
 use greenroom_proto::v1;
@@ -118,7 +117,7 @@ impl v1::admin_server::Admin for AdminService {
 fn type_status(info: &TypeInfo) -> v1::TypeStatus {
     v1::TypeStatus {
         name: info.name.to_owned(),
-        durability: Durability::as_str(info.durability).to_owned(),
+        durability: info.durability.to_string(),
         methods: info.methods.iter().map(method_status).collect(),
         activations: info.activations,
     }
@@ -131,5 +130,6 @@ fn method_status(method: &MethodInfo) -> v1::MethodStatus {
         arguments: method.arguments.iter().map(|name| (*name).to_owned()).collect(),
         calls: method.calls,
         failed: method.failed,
+        durability: method.durability.map(|durability| durability.to_string()).unwrap_or_default(),
     }
 }

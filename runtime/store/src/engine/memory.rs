@@ -134,15 +134,16 @@ impl ShardData {
     }
 
     fn apply_commit(&mut self, seq: Seq, commit: &Commit, retention: &Retention) {
-        let at = commit.call.at_unix_ms;
         self.change_rows(&commit.rows);
-        self.newest_ms = self.newest_ms.max(at);
-        self.commits.push_back((at, commit.actor.clone()));
         let actor = self.actors.entry(commit.actor.clone()).or_default();
         actor.state = commit.state.clone();
-        actor.calls.push_back((seq, commit.call.clone()));
-        if actor.calls.len() > retention.calls_per_actor {
-            actor.calls.pop_front();
+        for call in commit.calls() {
+            self.newest_ms = self.newest_ms.max(call.at_unix_ms);
+            self.commits.push_back((call.at_unix_ms, commit.actor.clone()));
+            actor.calls.push_back((seq, call.clone()));
+            if actor.calls.len() > retention.calls_per_actor {
+                actor.calls.pop_front();
+            }
         }
     }
 

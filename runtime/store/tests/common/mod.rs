@@ -159,9 +159,15 @@ pub(crate) fn commit(shard: u16, epoch: u64, seq: u64, actor: &str) -> Record {
 
 /// The same, made at a time.
 pub(crate) fn commit_at(shard: u16, epoch: u64, seq: u64, actor: &str, at_unix_ms: u64) -> Record {
+    commit_of(shard, epoch, seq, actor, vec![call(seq, at_unix_ms)])
+}
+
+/// A commit that carries the calls of relaxed turns, too.
+pub(crate) fn commit_of(shard: u16, epoch: u64, seq: u64, actor: &str, mut calls: Vec<CallRecord>) -> Record {
     let actor: ActorId = actor.parse().unwrap();
-    let commit =
-        Commit { actor, state: format!("state {seq}").into(), call: call(seq, at_unix_ms), rows: Vec::new() };
+    let call = calls.pop().unwrap();
+    let state = format!("state {seq}").into();
+    let commit = Commit { actor, state, earlier: calls, call, rows: Vec::new() };
     record(shard, epoch, seq, epoch, RecordKind::Commit(commit))
 }
 

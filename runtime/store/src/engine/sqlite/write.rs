@@ -21,8 +21,8 @@ pub(super) const KIND_ROWS: u8 = 3;
 
 /// The write-ahead log is copied into the database when it has this many pages (of 4 KiB).
 const CHECKPOINT_PAGES: i32 = 1_000;
-/// An actor's calls beyond their number are removed each time it has committed this often.
-const TRIM_CALLS_EVERY: u64 = 64;
+/// An actor's calls beyond their number are removed each time so many more have been added.
+const TRIM_CALLS_EVERY: i64 = 64;
 
 pub(super) struct Writer {
     connection: Connection,
@@ -97,7 +97,7 @@ fn log_pages(row: &rusqlite::Row<'_>) -> rusqlite::Result<i32> {
 impl Touched {
     fn by(record: &Record) -> Self {
         let newest_ms = match &record.kind {
-            RecordKind::Commit(commit) => commit.call.at_unix_ms,
+            RecordKind::Commit(commit) => commit.calls().map(|call| call.at_unix_ms).max().unwrap_or(0),
             RecordKind::Open(_) | RecordKind::Rows(_) => 0,
         };
         let position = Position { epoch: record.epoch, seq: record.seq };
@@ -135,9 +135,9 @@ impl<'t> Statements<'t> {
                 "INSERT INTO records (shard, seq, epoch, prev_epoch, kind, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?,
             set_actor: transaction.prepare_cached(
-                "INSERT INTO actors (shard, type, key, state, seq, commits) VALUES (?1, ?2, ?3, ?4, ?5, 1)
+                "INSERT INTO actors (shard, type, key, state, seq, commits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT (shard, type, key)
-                 DO UPDATE SET state = excluded.state, seq = excluded.seq, commits = actors.commits + 1
+                 DO UPDATE SET state = excluded.state, seq = excluded.seq, commits = actors.commits + excluded.commits
                  RETURNING id, commits",
             )?,
             add_call: transaction.prepare_cached(
@@ -186,14 +186,18 @@ impl<'t> Statements<'t> {
         commit: &Commit,
         retention: &Retention,
     ) -> Result<(), EngineError> {
-        let Commit { actor, state, call, rows } = commit;
+        let Commit { actor, state, earlier, rows, .. } = commit;
         self.change_rows(record.shard, rows)?;
-        let row =
-            params![record.shard.0, actor.actor_type.as_str(), &*actor.key, &state[..], signed(record.seq.0)];
-        let (id, nth): (i64, i64) = self.set_actor.query_row(row, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        self.add_call(id, nth, record, call)?;
-        let last_to_go = nth - i64::try_from(retention.calls_per_actor).unwrap_or(i64::MAX);
-        if last_to_go > 0 && nth.cast_unsigned().is_multiple_of(TRIM_CALLS_EVERY) {
+        let actor_type = actor.actor_type.as_str();
+        let calls = earlier.len() as i64 + 1;
+        let row = params![record.shard.0, actor_type, &*actor.key, &state[..], signed(record.seq.0), calls];
+        let (id, last): (i64, i64) = self.set_actor.query_row(row, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (nth, call) in (last - calls + 1..).zip(commit.calls()) {
+            self.add_call(id, nth, record, call)?;
+        }
+        let last_to_go = last - i64::try_from(retention.calls_per_actor).unwrap_or(i64::MAX);
+        let trims = last / TRIM_CALLS_EVERY > (last - calls) / TRIM_CALLS_EVERY;
+        if last_to_go > 0 && trims {
             self.trim_calls.execute(params![id, last_to_go])?;
         }
         Ok(())
