@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use greenroom_core::CallError;
+use greenroom_core::{CallError, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::Node;
@@ -29,6 +29,13 @@ impl Fuse {
     async fn blow(&mut self) {
         self.value += 100;
         panic!("blown at {}", self.value);
+    }
+
+    async fn reach(&mut self, cx: &Cx, other: String) -> Result<()> {
+        let other = cx.actor::<Fuse>(&other);
+        cx.tell(other.add())?;
+        cx.reliable(other.add())?;
+        Ok(())
     }
 
     async fn value(&self) -> u32 {
@@ -77,6 +84,39 @@ async fn an_actor_is_parked_after_its_panics_until_it_is_deactivated() {
     let actor = "Fuse/parked".parse().unwrap();
     assert!(node.engine.deactivate(&actor).await);
     assert_eq!(fuse.add().await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_a_parked_actor_refuses_become_dead_letters() {
+    let node = Arc::new(Node::new::<Fuse>());
+    let disk = node.clone();
+    tokio::spawn(async move {
+        loop {
+            disk.sync();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let fuse = node.actor::<Fuse>("parked");
+    for _ in 0..2 {
+        assert_eq!(fuse.blow().await.unwrap_err().kind(), "panicked");
+    }
+    node.actor::<Fuse>("sender").reach("parked".into()).await.unwrap();
+    // The reliable one is tried again some times first.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (letters, _) = node.engine.list_dead_letters(9).await;
+    let mut kinds: Vec<_> = letters.iter().map(|letter| (&*letter.kind, letter.durable)).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [("refused", false), ("refused", true)]);
+    assert!(
+        letters.iter().all(|letter| letter.error.contains("is parked after 2 panics in a row")),
+        "{letters:?}"
+    );
+    // The one that is kept can be sent again once the actor takes calls.
+    assert!(node.engine.deactivate(&"Fuse/parked".parse().unwrap()).await);
+    let kept = letters.iter().find(|letter| letter.durable).unwrap();
+    node.engine.resend_dead_letter(&kept.id).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(fuse.value().await, Ok(1));
 }
 
 #[tokio::test]

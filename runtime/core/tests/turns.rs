@@ -14,6 +14,7 @@ use greenroom_core::{AppError, CallError, CallId, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::Node;
+use tokio::time::Instant;
 
 /// How many turns of `alone` are between their beginning and their end.
 static ALONE: AtomicUsize = AtomicUsize::new(0);
@@ -92,6 +93,22 @@ impl Probe {
 
     async fn seen(&self) -> usize {
         SEEN.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// A chain of so many calls more, each to another actor.
+    async fn descend(&self, cx: &Cx, calls: u64) -> Result<u64> {
+        match calls {
+            0 => Ok(0),
+            _ => Ok(cx.actor::<Probe>(format!("step-{calls}")).descend(calls - 1).await? + 1),
+        }
+    }
+
+    /// Takes so long without suspending. The task that it runs on.
+    async fn spin(&self, time: Duration) -> String {
+        let begun = Instant::now();
+        while begun.elapsed() < time {}
+        std::future::ready(()).await;
+        tokio::task::id().to_string()
     }
 
     async fn look_at(&self, cx: &Cx, key: String) -> Result<usize> {
@@ -318,6 +335,28 @@ async fn a_reading_turn_may_be_entered_again_by_its_own_chain_past_waiting_write
     let writing = probe.push(2);
     let (read, written) = tokio::join!(reading, writing);
     assert_eq!((read.unwrap(), written.unwrap()), (1, 2));
+}
+
+/// Each call that runs on its caller's stack makes it deeper, so only some may; a thousand would overflow it.
+#[tokio::test]
+async fn a_long_chain_of_calls_does_not_run_on_one_stack() {
+    assert_eq!(node().actor::<Probe>("top").descend(1_000).await.unwrap(), 1_000);
+}
+
+#[tokio::test]
+async fn turns_run_on_the_task_of_their_caller_until_they_have_been_long() {
+    let node = node();
+    let calls = async move {
+        let (own, spinning) = (tokio::task::id().to_string(), node.actor::<Probe>("spinning"));
+        spinning.values().await.unwrap();
+        assert_eq!(spinning.spin(Duration::ZERO).await.unwrap(), own, "a short turn runs in place");
+        let mut in_place = 0;
+        while spinning.spin(Duration::from_millis(1)).await.unwrap() == own {
+            in_place += 1;
+            assert!(in_place < 100, "long turns keep their caller busy");
+        }
+    };
+    tokio::spawn(calls).await.unwrap();
 }
 
 #[tokio::test]

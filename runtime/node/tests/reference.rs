@@ -29,13 +29,33 @@ fn the_reference_pages_are_fresh() {
     }
 }
 
+/// Where each kind of error is shown to reach a caller.
+const SHOWN_BY: [(&str, &str, &str); 9] = [
+    ("timeout", TURNS, "a_turn_past_its_deadline_did_not_happen"),
+    ("deadlock", "runtime/core/tests/deadlock.rs", "two_actors_that_call_each_other"),
+    ("overloaded", TURNS, "a_full_mailbox_is_a_named_error"),
+    ("not_found", TURNS, "every_method_can_be_called_with_json_by_name"),
+    ("invalid", TURNS, "i4_a_repeated_call_gets_the_stored_reply_and_is_applied_once"),
+    ("unavailable", TURNS, "a_shard_that_has_moved_away_says_nothing_more"),
+    ("panicked", SUPERVISION, "who_waits_behind_the_last_panic_is_refused_too"),
+    ("refused", SUPERVISION, "an_actor_is_parked_after_its_panics_until_it_is_deactivated"),
+    ("app", TURNS, "a_failed_turn_leaves_nothing_behind"),
+];
+const TURNS: &str = "runtime/core/tests/turns.rs";
+const SUPERVISION: &str = "runtime/core/tests/supervision.rs";
+
 fn errors() -> String {
     let mut page = String::from(
         "# Errors of calls\n\nWhat a caller can be told. The kind is the same in Rust (`CallError::kind`), in JSON, over \
-         gRPC (in the\ndetails of the status, as `greenroom.v1.CallError`) and in metrics.\n\n| kind | meaning |\n|---|---|\n",
+         gRPC (in the\ndetails of the status, as `greenroom.v1.CallError`) and in metrics.\n\n| kind | meaning | shown by |\n|---|---|---|\n",
     );
     for (kind, meaning) in CallError::<()>::KINDS {
-        writeln!(page, "| `{kind}` | {meaning} |").unwrap();
+        let shown = SHOWN_BY.iter().find(|(shown, ..)| shown == kind);
+        let (_, file, test) = shown.expect("each kind of error needs a test that a caller is told it");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+        let source = std::fs::read_to_string(source).unwrap();
+        assert!(source.contains(&format!("fn {test}(")), "there is no test {test} in {file} any more");
+        writeln!(page, "| `{kind}` | {meaning} | `{file}`: `{test}` |").unwrap();
     }
     page
 }

@@ -1,4 +1,5 @@
-//! Calls that wait for each other, across nodes: deadlocks are found soon, also after a crash, and a lent actor is visited.
+//! Calls across nodes: those that wait for each other are found, a lent actor is visited, and who stops waiting ends the
+//! turn on the other node.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -46,8 +47,45 @@ impl Door {
         self.knocks
     }
 
+    /// Calls the other one, which takes long, and stops waiting after 2 seconds. How many turns of it have ended then.
+    async fn wait_for(&mut self, cx: &Cx, other: String, drop: bool) -> Result<usize> {
+        let (seen, wait) = (Noted::ended(), Duration::from_secs(2));
+        let long = cx.actor::<Door>(&other).hold_noted();
+        if drop {
+            assert!(tokio::time::timeout(wait, long).await.is_err());
+        } else {
+            let error = long.timeout(wait).await.unwrap_err();
+            assert!(matches!(error, CallError::Timeout { .. }), "{error}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(Noted::ended() - seen)
+    }
+
+    async fn hold_noted(&mut self) {
+        self.knocks += 100;
+        let _noted = Noted;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+    }
+
     async fn hold(&mut self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+/// The end of a turn, however it comes.
+struct Noted;
+
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+
+impl Noted {
+    fn ended() -> usize {
+        ENDED.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        ENDED.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -178,4 +216,17 @@ fn a_lent_actor_is_visited_from_another_node() {
         assert_eq!(door.knock().timeout(wait).await?, 12);
         Ok(())
     });
+}
+
+#[test]
+fn who_stops_waiting_ends_the_turn_on_the_other_node() {
+    for drop in [false, true] {
+        simulation().run(async move |cluster| {
+            let keys = keys_on(&cluster, &["node-0", "node-1"]);
+            let (here, there) = (cluster.actor::<Door>(&keys[0]), cluster.actor::<Door>(&keys[1]));
+            assert_eq!(here.wait_for(keys[1].clone(), drop).await?, 1, "dropped: {drop}");
+            assert_eq!(there.knock().await?, 1, "it has been rolled back");
+            Ok(())
+        });
+    }
 }
