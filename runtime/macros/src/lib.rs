@@ -104,6 +104,8 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 /// - `#[on_activate]` and `#[on_deactivate]` mark an `async fn …(&mut self, cx: &Cx) -> Result<()>` each that the runtime
 ///   calls when an actor has been loaded, and before it leaves memory. They are not on the wire.
 /// - `#[method(reentrant)]` lets calls in while a turn of their own chain lends the actor with `cx.reentrant(self, …)`.
+/// - `#[method(topic = "zone/{key}/died")]` lets the type listen to topics: what is published there goes to the actor whose key
+///   stands at `{key}`, or is the whole topic if there is none.
 /// - `#[method(skip)]` leaves a function out of the wire interface.
 /// - `#[actor_methods(crate = "path")]` says where the crate `greenroom` is, if it goes by another name.
 ///

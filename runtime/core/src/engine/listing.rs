@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Core;
 use super::activation::AnyActivation;
 use super::local::is_listed;
+use super::{Core, INTERNAL};
 use crate::actor::Durability;
 use crate::identity::{ActorId, Epoch, Shard};
 
@@ -76,9 +76,10 @@ pub struct EngineStats {
 }
 
 impl Core {
-    /// The types that this engine serves, by name.
+    /// The types that this engine serves, by name. Of Greenroom's own those that have been used.
     pub fn types(&self) -> Vec<TypeInfo> {
-        self.types.values().map(|table| table.info()).collect()
+        let shown = |info: &TypeInfo| !info.name.starts_with(INTERNAL) || info.activations + info.calls > 0;
+        self.types.values().map(|table| table.info()).filter(shown).collect()
     }
 
     /// The engine's totals.
