@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use greenroom_client::CallOptions;
+use greenroom_core::request::RequestContext;
 use greenroom_core::{ActorId, CallError, CallId, Payload};
 use greenroom_proto::convert::NO_GATEWAY;
 use jiff::SignedDuration;
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// The identity of the call, 32 hexadecimal digits: a call with the same id is applied once. Random if not given
     #[arg(long, value_parser = parse_call_id, value_name = "HEX")]
     call_id: Option<CallId>,
+    /// A value of the request context, which every call made from this one carries; may be given several times
+    #[arg(long, value_parser = parse_request, value_name = "NAME=VALUE")]
+    request: Vec<(String, String)>,
     /// The form of the reply
     #[arg(short, long, value_enum, default_value = "json")]
     output: DataFormat,
@@ -44,7 +48,11 @@ pub(crate) async fn run(args: Args) -> Result {
     let arguments = checked_arguments(&args.arguments)?;
     let target = args.target.choose().await?;
     let client = target.client()?;
-    let options = CallOptions { deadline: Some(args.deadline), call_id: args.call_id };
+    let options = CallOptions {
+        deadline: Some(args.deadline),
+        call_id: args.call_id,
+        request: request_context(&args.request)?,
+    };
     let call = client.call_json(&args.actor, &args.method, &arguments, options);
     let reply = output::with_spinner("waiting for the reply", async {
         tokio::select! {
@@ -54,6 +62,10 @@ pub(crate) async fn run(args: Args) -> Result {
     });
     let reply = reply.await?;
     print_reply(&reply.map_err(|error| failure(&args, error))?, args.output)
+}
+
+fn request_context(entries: &[(String, String)]) -> Result<RequestContext> {
+    RequestContext::of(entries.iter().cloned()).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// For people JSON is spread over lines, for programs it stays as it came.
@@ -138,6 +150,12 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).ok().filter(|span| !span.is_zero()).ok_or_else(|| HELP.to_owned())
 }
 
+fn parse_request(text: &str) -> Result<(String, String), String> {
+    let entry = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = entry.ok_or("write a name and its value, for example tenant=acme")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn parse_call_id(text: &str) -> Result<CallId, String> {
     let id = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten();
     id.map(CallId).ok_or_else(|| "a call id has 32 hexadecimal digits".to_owned())
@@ -170,11 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn the_request_context_is_read() {
+        let args = parse(&["Counter/a", "add", "--request", "tenant=acme", "--request=rule=a=b"]).unwrap();
+        let context = request_context(&args.request).unwrap();
+        assert_eq!(context.entries().collect::<Vec<_>>(), [("rule", "a=b"), ("tenant", "acme")]);
+        let long = request_context(&[("name".into(), "x".repeat(5_000))]).unwrap_err().to_string();
+        assert!(long.contains("at most 4096 are allowed"), "{long}");
+    }
+
+    #[test]
     fn a_wrong_command_line_says_what_is_right() {
         for (line, part) in [
             (&["Counter", "add"][..], "TYPE/KEY"),
             (&["Counter/a", "add", "--deadline", "10"], "with its unit"),
             (&["Counter/a", "add", "--deadline=-1s"], "with its unit"),
+            (&["Counter/a", "add", "--request", "acme"], "tenant=acme"),
             (&["Counter/a", "add", "--call-id", "12"], "32 hexadecimal digits"),
             (&["Counter/a", "add", "--call-id", "+0000000000000000000000000000ff"], "32 hexadecimal digits"),
         ] {

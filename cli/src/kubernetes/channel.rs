@@ -129,7 +129,7 @@ mod tests {
             std::future::ready(Err::<DuplexStream, _>(io::Error::other("no pod of the cluster is ready")))
         });
         let client = Client::through("the gateway of demo", channel);
-        let options = CallOptions { deadline: Some(Duration::from_millis(100)), call_id: None };
+        let options = CallOptions { deadline: Some(Duration::from_millis(100)), ..CallOptions::default() };
         let error = client.call_json(&"Counter/a".parse().unwrap(), "add", "{}", options).await.unwrap_err();
         let expected = "the gateway of demo does not answer: no pod of the cluster is ready";
         assert!(error.to_string().contains(expected), "{error}");

@@ -15,6 +15,7 @@ use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, CallId};
 use greenroom_core::lanes::Lanes;
 use greenroom_core::reference::{ActorRef, Origin};
+use greenroom_core::request::RequestContext;
 use greenroom_core::retry::Backoff;
 use greenroom_core::topics::Topic;
 use greenroom_core::transport::Transport;
@@ -69,12 +70,14 @@ pub enum ConnectError {
 }
 
 /// What a call by name may say besides its target.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CallOptions {
     /// How long to wait; the default is 10 s.
     pub deadline: Option<Duration>,
     /// The call's id; the default is a new random one. Calling again with the same id repeats the call safely.
     pub call_id: Option<CallId>,
+    /// The request context; the default is an empty one.
+    pub request: RequestContext,
 }
 
 /// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime. Beside its gateways it has the messages
@@ -135,7 +138,7 @@ impl Client {
             id: options.call_id.unwrap_or_else(|| CallId(self.0.env().random())),
             deadline: self.0.env().now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
             chain: Chain::default(),
-            request: Default::default(),
+            request: options.request,
         };
         let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
         let call = Call { target: target.clone(), method: method.into(), arguments, context, delivery: None };

@@ -50,6 +50,7 @@ pub mod testing;
 pub use greenroom_client::{CallOptions, Client, ConnectError};
 pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
+pub use greenroom_core::request::RequestContext;
 pub use greenroom_core::topics::{
     Answer, Handled, Handler, MAX_AUDIENCE, MAX_PUBLICATION_BYTES, MAX_SUBSCRIPTIONS, MAX_TOPIC_BYTES,
     MAX_TOPIC_SEGMENTS, MAX_WILDCARD_PATTERNS, Subscribe, Topic, Unsubscribe,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use greenroom::testing::{Cluster, Simulation};
-use greenroom::{Actor, CallError, CallOptions, Counter, Cx, Result, actor_methods};
+use greenroom::{Actor, CallError, CallOptions, Counter, Cx, RequestContext, Result, actor_methods};
 use serde::{Deserialize, Serialize};
 
 /// Notes whom it met, and introduces others to each other.
@@ -36,6 +36,15 @@ impl Guest {
         tokio::time::sleep(Duration::from_secs(5)).await;
         self.met.push(other);
         self.met.len()
+    }
+
+    /// Whom the request context names, there and at the actor that is asked from there.
+    async fn tenant(&self, cx: &Cx) -> Result<Option<String>> {
+        if cx.key() == "asked" {
+            Ok(cx.request("tenant").map(str::to_owned))
+        } else {
+            Ok(cx.actor::<Guest>("asked").tenant().await?)
+        }
     }
 
     async fn met(&self) -> Vec<String> {
@@ -213,6 +222,11 @@ fn a_client_calls_by_name_too() {
         let target = "Counter/a".parse()?;
         let reply = cluster.client().call_json(&target, "add", r#"{"by":3}"#, CallOptions::default()).await;
         assert_eq!(reply.unwrap(), "3");
+
+        let request = RequestContext::of([("tenant", "acme")])?;
+        let options = CallOptions { request, ..CallOptions::default() };
+        let reply = cluster.client().call_json(&"Guest/a".parse()?, "tenant", "{}", options).await;
+        assert_eq!(reply.unwrap(), r#""acme""#);
         Ok(())
     });
 }
