@@ -16,6 +16,8 @@ mod attempt;
 mod client;
 mod dev;
 mod endpoints;
+mod items;
 
 pub use attempt::{Attempt, Gateways};
 pub use client::{CallOptions, Client, ConnectError};
+pub use items::JsonItems;

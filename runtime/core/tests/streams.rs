@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use greenroom_core::engine::Leaving;
 use greenroom_core::streams::{CONSUMER_GONE_AFTER, DEFAULT_BUFFER_ITEMS, MAX_ITEM_BYTES, MAX_STREAMS};
-use greenroom_core::{ActorId, AppError, CallError, Cx, Feed, Items, ReplyStream, Result, WhenFull};
+use greenroom_core::{ActorId, AppError, CallError, CallId, Cx, Feed, Items, ReplyStream, Result, WhenFull};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::Node;
@@ -420,6 +420,21 @@ async fn a_pull_that_is_repeated_gets_the_same_items_and_one_from_further_on_for
     let close = node.call_json("Room/a", "@close", &format!(r#"{{"stream":"{stream}"}}"#)).await;
     assert_eq!(close.unwrap(), "null");
     assert!(pull(2).await.contains("unavailable"));
+}
+
+/// Its first reply may have been lost, and its consumer may be pulling already.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_call_gets_the_stream_that_it_has_opened() {
+    let node = running();
+    let room = node.actor::<Room>("a");
+    let mut lines = room.lines(0).call_id(CallId(7)).await.unwrap();
+    room.say("one".into()).await.unwrap();
+    assert_eq!(ready(&mut lines).await, ["one"]);
+    let again = room.lines(0).call_id(CallId(7)).await.unwrap();
+    std::mem::forget(again);
+    room.say("two".into()).await.unwrap();
+    assert_eq!(ready(&mut lines).await, ["two"]);
+    assert_eq!(room.consumers().await, Ok(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use greenroom_client::{CallOptions, Client, ConnectError};
+pub use greenroom_client::{CallOptions, Client, ConnectError, JsonItems};
 pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
 pub use greenroom_core::request::RequestContext;

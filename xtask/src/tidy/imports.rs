@@ -134,6 +134,16 @@ const TABLE: &[Row] = &[
     ),
     row("greenroom-ticking", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
     row("greenroom-chat", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
+    row(
+        "greenroom-ping-ring",
+        &["greenroom"],
+        "edge: an example shows what a user does, with what a user has",
+    ),
+    row(
+        "greenroom-presence",
+        &["greenroom"],
+        "edge: an example shows what a user does, with what a user has",
+    ),
     row("greenroom-charts-tests", &[], "it holds tests only"),
     row("xtask", &["greenroom-crds"], "chores run while other crates do not compile, generation above all"),
 ];

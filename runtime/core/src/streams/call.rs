@@ -11,6 +11,7 @@ use super::{DEFAULT_BATCH_ITEMS, MAX_BATCH_ITEMS};
 use crate::actor::Method;
 use crate::codec::ContentType;
 use crate::error::CallError;
+use crate::identity::CallId;
 use crate::reference::Call;
 
 /// A call of a method that answers with a stream. Awaiting it opens the stream; the items then come from the
@@ -31,6 +32,11 @@ impl<M: Method> StreamCall<M> {
     /// Waits at most this long for the stream to be opened. The stream itself has no deadline.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { call: self.call.timeout(timeout), ..self }
+    }
+
+    /// Gives the call this id: whoever opens the stream again with it, while it is open, gets the same stream.
+    pub fn call_id(self, id: CallId) -> Self {
+        Self { call: self.call.call_id(id), ..self }
     }
 
     /// Adds to the request context of the call that opens the stream.

@@ -44,11 +44,12 @@ impl<T, E> Items<T, E> {
         }
         let stream = OpenStream::new(cx.next_call_id(), feed, buffer);
         let engine = cx.engine();
-        engine.streams().open(actor, stream.clone())?;
-        engine.keep_alive(actor, engine.env().now() + super::CONSUMER_GONE_AFTER);
         let id = stream.id;
-        let (engine, actor) = (engine.clone(), actor.clone());
-        cx.send_at_end(Box::new(Begin { engine, actor, stream, source, begun: false }));
+        if engine.streams().open(actor, stream.clone())? {
+            engine.keep_alive(actor, engine.env().now() + super::CONSUMER_GONE_AFTER);
+            let (engine, actor) = (engine.clone(), actor.clone());
+            cx.send_at_end(Box::new(Begin { engine, actor, stream, source, begun: false }));
+        }
         Ok(Self { id, types: PhantomData })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use greenroom::config::{NodeArgs, NodeConfig, StorageEngine};
 use greenroom::node::Node;
-use greenroom::{Actor, Client, Cx, Result, actor_methods};
+use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Result, actor_methods};
 use greenroom_cluster::Embedded;
 use greenroom_cluster::coordination::serve;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+const TOTALS: Feed<i64> = Feed::new("totals");
 
 /// What the tests call.
 #[derive(Actor, Default, Serialize, Deserialize)]
@@ -43,6 +45,25 @@ impl Tally {
     /// Adds to another tally, wherever that is.
     pub(crate) async fn pass_on(&mut self, cx: &Cx, to: String, by: i64) -> Result<i64> {
         Ok(cx.actor::<Tally>(to).add(by).await?)
+    }
+
+    /// The totals from now on, of this method.
+    pub(crate) async fn add_aloud(&mut self, cx: &Cx, by: i64) -> Result<()> {
+        self.total += by;
+        Ok(TOTALS.push(cx, self.total).await?)
+    }
+
+    pub(crate) async fn totals(&self, cx: &Cx) -> Result<Items<i64>> {
+        Ok(TOTALS.open_with(cx, [self.total])?)
+    }
+
+    /// Takes the next totals of another tally, wherever that is, and adds them up.
+    pub(crate) async fn add_totals_of(&mut self, cx: &Cx, other: String, count: usize) -> Result<i64> {
+        let mut totals = cx.actor::<Tally>(&other).totals().await?;
+        for _ in 0..count {
+            self.total += totals.next().await.ok_or_else(|| AppError::new("too few"))??;
+        }
+        Ok(self.total)
     }
 
     pub(crate) async fn long(&self, bytes: usize) -> String {

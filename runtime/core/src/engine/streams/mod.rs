@@ -43,13 +43,13 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Adds a stream, in the place of one with the same id: the turn that opened that one has been repeated.
-    pub(crate) fn open(&self, actor: &ActorId, stream: Arc<OpenStream>) -> Result<(), CallError> {
+    /// Adds a stream. False if there is one with its id: the call that opened that one was repeated, and whoever asked may
+    /// be pulling from it already.
+    pub(crate) fn open(&self, actor: &ActorId, stream: Arc<OpenStream>) -> Result<bool, CallError> {
         let mut of = self.of.lock();
         let streams = of.entry(actor.clone()).or_default();
-        if let Some(at) = streams.iter().position(|other| other.id == stream.id) {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            streams.remove(at).finish(End::Gone("it was asked for again".into()));
+        if streams.iter().any(|other| other.id == stream.id) {
+            return Ok(false);
         }
         if streams.iter().filter(|stream| !stream.is_ended()).count() >= MAX_STREAMS {
             return Err(CallError::Overloaded(format!(
@@ -58,7 +58,7 @@ impl Streams {
         }
         streams.push(stream);
         self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     /// The open streams of a feed.
