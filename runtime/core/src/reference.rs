@@ -15,7 +15,7 @@ use crate::actor::{Actor, Method};
 use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
-use crate::engine::{Awaited, Begun, Core, Local};
+use crate::engine::{Awaited, Begun, Core, Handed, Local, Waiting};
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType, CallId, IdentityError};
@@ -253,6 +253,11 @@ impl<M: Method> Future for Call<M> {
                     return Poll::Ready(outcome);
                 }
                 Begun::Suspended(end) => self.0 = State::Running(end),
+                Begun::Waiting(waiting) => {
+                    if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
+                        self.0 = State::Running(Box::pin(Prepared::<M>::wait(call.head, waiting)));
+                    }
+                }
                 Begun::NotNow(arguments) => self.go_the_long_way(arguments),
             }
         }
@@ -318,6 +323,14 @@ impl<M: Method> Prepared<M> {
                 engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task)
             }
             _ => Begun::NotNow(arguments),
+        }
+    }
+
+    async fn wait(mut head: Head, waiting: Waiting<M>) -> Outcome<M> {
+        head.deadline = Some(waiting.deadline());
+        match waiting.outcome().await {
+            Handed::Done(outcome) => outcome,
+            Handed::NotNow(arguments) => Self::run(head, arguments).await,
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Core;
+use super::handoff::{self, HandedOff};
 use super::scratch::Scratch;
 use super::state;
 use super::types::Dispatch;
@@ -102,7 +103,24 @@ enum Turns {
 
 struct Waiter<A: Actor> {
     exclusive: bool,
-    grant: oneshot::Sender<TurnGuard<A>>,
+    wants: Wants<A>,
+}
+
+/// What becomes of the turn that a waiter gets.
+enum Wants<A: Actor> {
+    /// The waiter runs it.
+    Turn(oneshot::Sender<TurnGuard<A>>),
+    /// Whoever gives the actor back runs it.
+    Run(Box<dyn HandedOff<A>>),
+}
+
+impl<A: Actor> Waiter<A> {
+    fn has_left(&self) -> bool {
+        match &self.wants {
+            Wants::Turn(grant) => grant.is_closed(),
+            Wants::Run(call) => call.is_abandoned(),
+        }
+    }
 }
 
 /// Why a turn cannot begin.
@@ -178,10 +196,28 @@ impl<A: Actor> Activation<A> {
                 return Err(EnterError::Overloaded);
             }
             let (grant, granted) = oneshot::channel();
-            cell.waiting.push_back(Waiter { exclusive: entry.exclusive, grant });
+            cell.waiting.push_back(Waiter { exclusive: entry.exclusive, wants: Wants::Turn(grant) });
             granted
         };
         granted.await.map_err(|_| EnterError::Gone)
+    }
+
+    /// Puts a whole turn into the mailbox. `Err` gives the arguments back: nobody has the actor, so nobody would run it,
+    /// or too many wait, or it has gone.
+    pub(super) fn queue<T>(
+        &self,
+        exclusive: bool,
+        mailbox: usize,
+        arguments: T,
+        make: impl FnOnce(T) -> Box<dyn HandedOff<A>>,
+    ) -> Result<(), T> {
+        let mut cell = self.cell.lock();
+        let free = cell.turns == Turns::None && cell.waiting.is_empty();
+        if free || cell.turns == Turns::Gone || cell.waiting.len() >= mailbox {
+            return Err(arguments);
+        }
+        cell.waiting.push_back(Waiter { exclusive, wants: Wants::Run(make(arguments)) });
+        Ok(())
     }
 
     /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what
@@ -256,19 +292,22 @@ impl<A: Actor> Activation<A> {
                     break;
                 }
                 if let Some(waiter) = cell.waiting.pop_front()
-                    && !waiter.grant.is_closed()
+                    && !waiter.has_left()
                 {
                     let (exclusive, loaded) = take_turn(&mut cell, waiter.exclusive);
-                    grants.push((waiter.grant, TurnGuard::new(own(), exclusive, loaded)));
+                    grants.push((waiter.wants, TurnGuard::new(own(), exclusive, loaded)));
                 }
             }
             if cell.waiting.is_empty() && cell.waiting.capacity() > 8 {
                 cell.waiting = VecDeque::new();
             }
         }
-        for (grant, guard) in grants {
-            // A waiter that left in this moment gives the guard back, and its drop passes the turn on.
-            drop(grant.send(guard));
+        for (wants, guard) in grants {
+            match wants {
+                // A waiter that left in this moment gives the guard back, and its drop passes the turn on.
+                Wants::Turn(grant) => drop(grant.send(guard)),
+                Wants::Run(call) => handoff::hand_on(guard, call),
+            }
         }
     }
 }
@@ -426,7 +465,7 @@ impl<A: Actor> TurnGuard<A> {
     pub(crate) fn retire(mut self) {
         self.forget_state();
         let mut cell = self.activation.cell.lock();
-        if cell.waiting.iter().all(|waiter| waiter.grant.is_closed()) {
+        if cell.waiting.iter().all(|waiter| waiter.has_left()) {
             cell.turns = Turns::Gone;
         }
     }

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Core;
 use super::activation::{Activation, AnyActivation, Entry};
 use super::deadlock::Awaited;
+use super::handoff::Waiting;
 use super::immediate::Found;
 use super::inline::{self, Turn};
 use super::turn::{self, Answer, CallForm, Progress};
@@ -28,6 +29,8 @@ pub(crate) enum Begun<M: Method> {
     Done(Result<M::Reply, CallError<M::Error>>),
     /// The turn has begun; here is its end.
     Suspended(BoxFuture<'static, Result<M::Reply, CallError<M::Error>>>),
+    /// It waits in the actor's mailbox.
+    Waiting(Waiting<M>),
     /// Nothing has happened: the call must go the long way.
     NotNow(M::Arguments),
 }
@@ -46,7 +49,7 @@ impl Core {
             return Begun::NotNow(arguments);
         }
         if M::IMMEDIATE {
-            return self.begin_now(caller, target, context, arguments);
+            return self.begin_now(caller, target, context, arguments, true);
         }
         let Some(activation) = self.activation_at_hand::<M::Actor>(target) else {
             return Begun::NotNow(arguments);
@@ -117,7 +120,7 @@ impl Core {
         arguments: M::Arguments,
     ) -> Begun<M> {
         if M::IMMEDIATE && self.short_way::<M>(None) {
-            return self.begin_now(None, target, context, arguments);
+            return self.begin_now(None, target, context, arguments, false);
         }
         Begun::NotNow(arguments)
     }
@@ -136,15 +139,40 @@ impl Core {
         target: &ActorId,
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
+        may_wait: bool,
     ) -> Begun<M> {
         let directory = self.directory.pin();
         if let Some(seen) = directory.get(target) {
-            return self.run_now(&Found::Seen(seen), caller, context, arguments);
+            let found = Found::Seen(seen);
+            return match self.run_now(&found, caller, &context, arguments) {
+                // A turn's call goes the long way, where deadlocks are found.
+                Begun::NotNow(arguments) if may_wait && caller.is_none() => {
+                    self.wait_in_mailbox(&found, context, arguments)
+                }
+                begun => begun,
+            };
         }
         drop(directory);
         match self.new_activation(target) {
-            Some(made) => self.run_now(&Found::Made(&made), caller, context, arguments),
+            Some(made) => self.run_now(&Found::Made(&made), caller, &context, arguments),
             None => Begun::NotNow(arguments),
+        }
+    }
+
+    fn wait_in_mailbox<M: Method>(
+        self: &Arc<Self>,
+        found: &Found<'_, M::Actor>,
+        context: impl Fn() -> CallContext,
+        arguments: M::Arguments,
+    ) -> Begun<M> {
+        match found.activation() {
+            Some(activation) if !self.turns.is_draining() => {
+                match self.hand_off::<M>(activation, context(), arguments) {
+                    Ok(waiting) => Begun::Waiting(waiting),
+                    Err(arguments) => Begun::NotNow(arguments),
+                }
+            }
+            _ => Begun::NotNow(arguments),
         }
     }
 
@@ -161,7 +189,9 @@ impl Core {
     }
 }
 
-fn reply<M: Method>(answer: Result<Answer<M>, CallError<M::Error>>) -> Result<M::Reply, CallError<M::Error>> {
+pub(super) fn reply<M: Method>(
+    answer: Result<Answer<M>, CallError<M::Error>>,
+) -> Result<M::Reply, CallError<M::Error>> {
     match answer? {
         Answer::Fresh(reply) => Ok(reply),
         Answer::Stored(reply) => Ok(reply.decode("the stored reply")?),

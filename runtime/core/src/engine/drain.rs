@@ -62,6 +62,13 @@ impl Turnstile {
     }
 }
 
+impl Core {
+    /// True when the node takes no new work.
+    pub(super) fn is_draining(&self) -> bool {
+        self.turns.is_draining()
+    }
+}
+
 /// Work that is no turn, or not one yet, and that a drain waits for.
 pub(super) struct Running {
     engine: Arc<Core>,

@@ -34,7 +34,7 @@ pub(super) enum Found<'a, A: Actor> {
 }
 
 impl<A: Actor> Found<'_, A> {
-    fn activation(&self) -> Option<&Activation<A>> {
+    pub(super) fn activation(&self) -> Option<&Activation<A>> {
         match self {
             Self::Seen(seen) => seen.as_any().downcast_ref(),
             Self::Made(made) => Some(made),
@@ -58,7 +58,7 @@ impl Core {
         self: &Arc<Self>,
         found: &Found<'_, M::Actor>,
         caller: Option<&Cx>,
-        context: impl Fn() -> CallContext,
+        context: &impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Begun<M> {
         let Some(activation) = found.activation() else { return Begun::NotNow(arguments) };

@@ -137,13 +137,17 @@ pub(crate) async fn run_measured<T: Send + 'static>(
 
 /// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task.
 pub(super) fn poll_in_place<T>(pace: &Arc<Pace>, turn: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    poll_measured(sample(pace), turn)
+}
+
+/// The same for a turn that is measured if [`sample`] has said so.
+pub(super) fn poll_measured<T>(
+    measure: Option<Arc<Pace>>,
+    turn: Pin<&mut impl Future<Output = T>>,
+) -> Poll<T> {
     let _nested = Nested::enter();
-    let begun = sample(pace).map(|_| Instant::now());
-    let poll = turn.poll(&mut Context::from_waker(Waker::noop()));
-    if let Some(begun) = begun {
-        pace.measured(begun.elapsed());
-    }
-    poll
+    let _measured = measure.as_deref().map(Measured::begin);
+    turn.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl<T> Future for Turn<T> {

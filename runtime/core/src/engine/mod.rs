@@ -9,6 +9,7 @@
 //! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
 //! - `memory`: what becomes of actors when memory gets scarce.
 //! - `immediate`: the whole turn of a method that cannot wait, without a future of its own.
+//! - `handoff`: such turns in the mailbox of a busy actor.
 //! - `inline`: a turn runs on its caller's task while it can, and moves to a task of its own when it must.
 //! - `write_behind`: where the changes of relaxed turns wait to be written.
 //! - `window`: the calls that an actor remembers, so that a repeated call is applied once.
@@ -36,6 +37,7 @@ mod directory;
 mod drain;
 mod errand;
 mod followers;
+mod handoff;
 mod hot;
 mod immediate;
 mod inline;
@@ -81,6 +83,7 @@ pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub(crate) use deadlock::Awaited;
 pub use deadlock::PROBE;
+pub(crate) use handoff::{Handed, Waiting};
 pub use hot::HotActor;
 pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};

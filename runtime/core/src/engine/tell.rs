@@ -82,6 +82,7 @@ impl Core {
     ) -> Option<M::Arguments> {
         match self.begin_tell::<M>(target, context, arguments) {
             Begun::NotNow(arguments) => return Some(arguments),
+            Begun::Waiting(_) => unreachable!("messages do not wait for a reply"),
             Begun::Done(Ok(_)) => {}
             Begun::Done(Err(error)) => self.failed::<M>(target.clone(), error),
             Begun::Suspended(end) => {

@@ -44,6 +44,9 @@ use crate::trace;
 /// The largest state of an actor, encoded: larger state belongs in several actors.
 pub const MAX_STATE_BYTES: usize = 16 << 20;
 
+/// Why a node that will soon stop turns a call away.
+pub(super) const DRAINING: &str = "the node is draining; repeat the call with the same id";
+
 /// What a turn answered.
 pub(super) enum Answer<M: Method> {
     Fresh(M::Reply),
@@ -290,7 +293,7 @@ pub(super) async fn enter<M: Method>(
     engine.check_supervision::<M::Actor, _>(target)?;
     // The turns that a draining node still runs may need each other; only new work is turned away.
     if engine.turns.is_draining() && context.chain.frames().next().is_none() {
-        return Err(CallError::Unavailable("the node is draining; repeat the call with the same id".into()));
+        return Err(CallError::Unavailable(DRAINING.into()));
     }
     if guard.loaded().is_none() {
         let loaded = match guard.take_kept() {

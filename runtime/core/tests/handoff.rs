@@ -1,0 +1,136 @@
+//! Calls of methods that cannot wait, in the mailbox of an actor that is busy: in order, once, and never lost.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+use greenroom_core::{AppError, CallError, Result};
+use greenroom_macros::{Actor, actor_methods};
+use serde::{Deserialize, Serialize};
+use support::Node;
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile, mailbox = 20_000)]
+struct Desk {
+    served: u64,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Desk {
+    async fn busy(&mut self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    fn serve(&mut self) -> u64 {
+        self.served += 1;
+        self.served
+    }
+
+    async fn served(&self) -> u64 {
+        self.served
+    }
+
+    fn spoil(&mut self, panics: bool) -> Result<()> {
+        self.served = 1_000_000;
+        assert!(!panics, "on purpose");
+        Err(AppError::new("no"))
+    }
+}
+
+/// A node whose actor is busy for a second.
+async fn busy(key: &str) -> (Arc<Node>, tokio::task::JoinHandle<()>) {
+    let node = Arc::new(Node::new::<Desk>());
+    let mut call = Box::pin(node.actor::<Desk>(key).busy(1));
+    assert!(poll!(call.as_mut()).is_pending());
+    (node, tokio::spawn(async move { drop(call.await) }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_are_answered_in_their_order_however_many() {
+    let (node, _busy) = busy("many").await;
+    let calls = (0..10_000).map(|_| node.actor::<Desk>("many").serve());
+    let answers = join_all(calls).await;
+    assert!(answers.into_iter().map(|answer| answer.unwrap()).eq(1..=10_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_wait_and_turns_that_do_not_keep_one_order() {
+    let (node, _busy) = busy("mixed").await;
+    let desk = node.actor::<Desk>("mixed");
+    let (first, again, second, third) = (desk.serve(), desk.busy(1), desk.serve(), desk.served());
+    let (first, _, second, third) = tokio::join!(first, again, second, third);
+    assert_eq!((first.unwrap(), second.unwrap(), third.unwrap()), (1, 2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_or_late_has_not_happened() {
+    let (node, busy) = busy("dropped").await;
+    let desk = node.actor::<Desk>("dropped");
+    let mut dropped = Box::pin(desk.serve());
+    assert!(poll!(dropped.as_mut()).is_pending());
+    let mut late = Box::pin(desk.serve().timeout(Duration::from_millis(10)));
+    assert!(poll!(late.as_mut()).is_pending());
+    let mut last = Box::pin(desk.serve());
+    assert!(poll!(last.as_mut()).is_pending());
+    drop(dropped);
+    assert!(matches!(late.await, Err(CallError::Timeout { committed: Some(false) })));
+    assert_eq!(last.await.unwrap(), 1);
+    busy.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_turn_is_undone_and_the_next_goes_on() {
+    let (node, _busy) = busy("spoilt").await;
+    let desk = node.actor::<Desk>("spoilt");
+    let calls = tokio::join!(desk.serve(), desk.spoil(true), desk.spoil(false), desk.serve());
+    assert_eq!((calls.0.unwrap(), calls.3.unwrap()), (1, 2));
+    assert!(matches!(calls.1, Err(CallError::Panicked(_))));
+    assert!(matches!(calls.2, Err(CallError::App(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_where_the_shard_goes() {
+    let (node, _busy) = busy("moved").await;
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(node.actor::<Desk>("moved").serve())).collect();
+    for call in &mut calls {
+        assert!(poll!(call.as_mut()).is_pending());
+    }
+    node.move_all();
+    for (answer, expected) in join_all(calls).await.into_iter().zip(1..) {
+        assert_eq!(answer.unwrap(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_mailbox_says_so() {
+    let (node, _busy) = busy("full").await;
+    let mut calls: Vec<_> = (0..20_000).map(|_| Box::pin(node.actor::<Desk>("full").serve())).collect();
+    for call in &mut calls {
+        assert!(poll!(call.as_mut()).is_pending());
+    }
+    let answer = node.actor::<Desk>("full").serve().await;
+    assert!(matches!(answer, Err(CallError::Overloaded(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_node_turns_away_who_waits() {
+    let (node, busy) = busy("drained").await;
+    let mut call = Box::pin(node.actor::<Desk>("drained").serve());
+    assert!(poll!(call.as_mut()).is_pending());
+    assert_eq!(node.engine.drain(Duration::from_secs(5)).await, 0);
+    busy.await.unwrap();
+    assert!(matches!(call.await, Err(CallError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_hot_actor_is_among_the_busy_ones() {
+    let (node, _busy) = busy("hot").await;
+    let calls = (0..10_000).map(|_| node.actor::<Desk>("hot").serve());
+    join_all(calls).await;
+    assert!(node.engine.hot_actors(1).iter().any(|hot| &*hot.actor.key == "hot"));
+}
