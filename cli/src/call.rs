@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
-use greenroom_client::CallOptions;
+use futures_util::StreamExt;
+use greenroom_client::{CallOptions, Client};
 use greenroom_core::request::RequestContext;
 use greenroom_core::{ActorId, CallError, CallId, Payload};
 use greenroom_proto::convert::NO_GATEWAY;
@@ -17,7 +18,8 @@ use crate::target::TargetArgs;
 /// Call a method of an actor and print its reply
 ///
 /// The arguments are a JSON object, by name, for example: `greenroom call Counter/page-1 add '{"by":3}'`. A call that
-/// cannot be delivered is repeated with the same call id until the deadline, and is applied once.
+/// cannot be delivered is repeated with the same call id until the deadline, and is applied once. With `--items` the reply
+/// is a stream, which is printed as its items come.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The actor
@@ -37,6 +39,9 @@ pub(crate) struct Args {
     /// A value of the request context, which every call made from this one carries; may be given several times
     #[arg(long, value_parser = parse_request, value_name = "NAME=VALUE")]
     request: Vec<(String, String)>,
+    /// The method answers with a stream: print its items as they come, one a line, until it ends or Ctrl-C is pressed
+    #[arg(long)]
+    items: bool,
     /// The form of the reply
     #[arg(short, long, value_enum, default_value = "json")]
     output: DataFormat,
@@ -53,6 +58,13 @@ pub(crate) async fn run(args: Args) -> Result {
         call_id: args.call_id,
         request: request_context(&args.request)?,
     };
+    if args.items {
+        let print = print_items(&client, &args, &arguments, options);
+        return tokio::select! {
+            printed = print => printed,
+            failure = target.hopeless() => Err(failure),
+        };
+    }
     let call = client.call_json(&args.actor, &args.method, &arguments, options);
     let reply = output::with_spinner("waiting for the reply", async {
         tokio::select! {
@@ -66,6 +78,20 @@ pub(crate) async fn run(args: Args) -> Result {
 
 fn request_context(entries: &[(String, String)]) -> Result<RequestContext> {
     RequestContext::of(entries.iter().cloned()).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Prints the items of a stream as they come. Dropping the future ends the stream at the actor, too.
+async fn print_items(client: &Client, args: &Args, arguments: &str, options: CallOptions) -> Result {
+    let items = client.items_json(&args.actor, &args.method, arguments, options).await;
+    let mut items = items.map_err(|error| failure(args, error))?;
+    while let Some(item) = items.next().await {
+        let item = item.map_err(|error| failure(args, error))?;
+        match args.output {
+            DataFormat::Json => output::print(&item)?,
+            format => print_reply(&item, format)?,
+        }
+    }
+    Ok(())
 }
 
 /// For people JSON is spread over lines, for programs it stays as it came.
