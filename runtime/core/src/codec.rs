@@ -21,6 +21,9 @@ pub enum ContentType {
     Json,
 }
 
+/// Values nest at most so deep, which is JSON's limit too: reading deeper ones would take the thread's whole stack.
+const MAX_DEPTH: usize = 128;
+
 /// Bytes and how to read them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Payload {
@@ -77,7 +80,7 @@ impl Payload {
     /// Decodes a value; `what` names it in an error, which also says which field was wrong.
     pub fn decode<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let fast = match self.content_type {
-            ContentType::Msgpack => rmp_serde::from_slice(self.fields()).ok(),
+            ContentType::Msgpack => T::deserialize(&mut self.reader()).ok(),
             ContentType::Json => serde_json::from_slice(self.fields()).ok(),
         };
         fast.map_or_else(|| self.decode_with_path(what), Ok)
@@ -87,7 +90,7 @@ impl Payload {
     fn decode_with_path<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let outcome = match self.content_type {
             ContentType::Msgpack => {
-                let mut reader = rmp_serde::Deserializer::from_read_ref(self.fields());
+                let mut reader = self.reader();
                 serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e))
             }
             ContentType::Json => {
@@ -98,6 +101,12 @@ impl Payload {
             }
         };
         outcome.map_err(|(path, message)| CodecError::Decode { what, path, message })
+    }
+
+    fn reader(&self) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(self.fields());
+        reader.set_max_depth(MAX_DEPTH);
+        reader
     }
 
     /// A call without arguments may leave its payload empty.
