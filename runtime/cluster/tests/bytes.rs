@@ -74,12 +74,16 @@ fn actor(id: &str) -> ActorId {
 }
 
 fn call() -> Call {
-    let frame = |id: &str, call_id| Frame { actor: actor(id), call_id: CallId(call_id), exclusive: call_id == 1 };
+    let frame =
+        |id: &str, call_id| Frame { actor: actor(id), call_id: CallId(call_id), exclusive: call_id == 1 };
     let request = RequestContext::of([("user", "ada")]).unwrap();
     Call {
         target: actor("Counter/page-1"),
         method: "add".into(),
-        arguments: Payload { content_type: ContentType::Json, data: Bytes::from_static(br#"{"by":[1,{"a":null}]}"#) },
+        arguments: Payload {
+            content_type: ContentType::Json,
+            data: Bytes::from_static(br#"{"by":[1,{"a":null}]}"#),
+        },
         context: CallContext {
             id: CallId(u128::MAX / 3),
             deadline: Instant::now() + Duration::from_secs(9),
@@ -94,7 +98,8 @@ fn call() -> Call {
 
 /// Frames as nodes send them.
 fn frames() -> Vec<Vec<u8>> {
-    let app = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0x81, 0xa1, b'a', 1]) };
+    let app =
+        Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0x81, 0xa1, b'a', 1]) };
     let replies = [
         MeshReply::Reply(Ok(app.clone())),
         MeshReply::Reply(Err(CallError::App(app))),
@@ -127,7 +132,10 @@ fn commit() -> Commit {
         reply: Payload::default(),
         at_unix_ms: 5,
     };
-    let rows = vec![RowChange::put(Space::ITEM, &b"key"[..], &b"value"[..]), RowChange::remove(Space::DUE, &b"x"[..])];
+    let rows = vec![
+        RowChange::put(Space::ITEM, &b"key"[..], &b"value"[..]),
+        RowChange::remove(Space::DUE, &b"x"[..]),
+    ];
     let (actor, state) = (actor("Counter/page-1"), Bytes::from_static(b"\x81\xa5total\x07"));
     Commit { actor, state, earlier: vec![record(1)], call: record(2), rows }
 }
@@ -145,7 +153,13 @@ struct Shapes {
 
 fn shapes() -> Shapes {
     let tree = serde_json::json!({ "a": [1, { "b": [[], {}] }, "ü"] });
-    Shapes { text: "ü".into(), number: -7, list: vec![(1, None), (2, Some("x".into()))], tree, bytes: Bytes::new() }
+    Shapes {
+        text: "ü".into(),
+        number: -7,
+        list: vec![(1, None), (2, Some("x".into()))],
+        tree,
+        bytes: Bytes::new(),
+    }
 }
 
 fn check_identity(id: &ActorId) -> Result<(), TestCaseError> {
@@ -161,7 +175,9 @@ fn check_envelope(envelope: v1::Envelope) -> Result<(), TestCaseError> {
     match envelope.body {
         Some(Body::Call(request)) => {
             let one_way = request.one_way;
-            let Ok(read) = request_from_wire(envelope.shard, envelope.epoch, request, now) else { return Ok(()) };
+            let Ok(read) = request_from_wire(envelope.shard, envelope.epoch, request, now) else {
+                return Ok(());
+            };
             check_identity(&read.call.target)?;
             prop_assert!(read.call.context.chain.frames().count() <= MAX_CHAIN);
             // What was read is sent on as it is.
