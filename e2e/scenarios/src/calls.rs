@@ -60,9 +60,9 @@ impl Load {
         for caller in 0..callers {
             let (client, stop, answered) = (client.clone(), stop.clone(), answered.clone());
             tasks.spawn(async move {
-                let (options, actor) = (options(), counter(caller));
+                let actor = counter(caller);
                 while !stop.load(Ordering::Relaxed) {
-                    let call = client.call_json(&actor, "add", r#"{"by":1}"#, options);
+                    let call = client.call_json(&actor, "add", r#"{"by":1}"#, options());
                     call.await.map_err(|error| format!("caller {caller}: {error}"))?;
                     answered[caller].fetch_add(1, Ordering::Relaxed);
                 }

@@ -87,7 +87,7 @@ async fn session(player: PlayerRef, number: usize) -> Result<()> {
         player.heartbeat(place.into()).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         if step % 7 == 6 {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 player.goodbye().await?;
             }
             tokio::time::sleep(SILENCE * 2).await;

@@ -88,7 +88,7 @@ impl<M: Method> Call<M> {
         match self.turn() {
             Some(turn) => turn.tell(self),
             None => match begin(self.into_prepared()) {
-                Some(call) => Ok(Letter::of(call)?.send_now()),
+                Some(call) => Letter::of(call).map(Letter::send_now),
                 None => Ok(()),
             },
         }

@@ -116,7 +116,7 @@ async fn what_cannot_be_is_refused_by_name() {
     );
     hall.topic("many/0/*").unsubscribe(MemberRef::hear).actor("a").await.unwrap();
     hall.topic("many/more/*").subscribe(MemberRef::hear).actor("a").await.unwrap();
-    assert!(MAX_AUDIENCE >= MAX_WILDCARD_PATTERNS, "one listener of all patterns can be reached");
+    const { assert!(MAX_AUDIENCE >= MAX_WILDCARD_PATTERNS, "one listener of all patterns can be reached") };
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,7 +67,7 @@ pub(crate) async fn client(theatre: &Arc<Theatre>, ask: &Ask) {
         witness.counts.lock().repeated += 1;
         world.sleep(1..200).await;
     };
-    world.trace.add(format!("{} #{ran:?}: {answer:?}", wish.to));
+    world.trace.add(format!("{} №{ran:?}: {answer:?}", wish.to));
     match &answer {
         Answer::Ran(Reply { line }) => witness.client_knows(wish.to, *line, known, ran),
         Answer::Saw(look) => witness.client_knows(wish.to, look.page.line, known, None),
@@ -83,7 +83,7 @@ pub(crate) async fn client(theatre: &Arc<Theatre>, ask: &Ask) {
         && wish.to.is_durable()
         && again != first
     {
-        let message = format!("{} #{ran:?} was answered {first:?}, then {again:?}", wish.to);
+        let message = format!("{} №{ran:?} was answered {first:?}, then {again:?}", wish.to);
         witness.violate("i4_a_repeated_call_gets_the_stored_reply", message);
     }
 }

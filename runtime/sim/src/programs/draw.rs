@@ -117,12 +117,14 @@ impl Program {
             items.push(Item { id, at_ms, what: What::Ask(ask(&mut draw)) });
         }
         let mut at_ms = 0;
-        while !calm {
-            at_ms += random.u64(..2 * settings.fault_every_ms);
-            let fault = Fault::draw(random, &settings.schedule, settings.nodes);
-            let Some(fault) = fault.filter(|_| at_ms < trouble) else { break };
-            next += 1;
-            items.push(Item { id: next, at_ms, what: What::Fault(fault) });
+        if !calm {
+            loop {
+                at_ms += random.u64(..2 * settings.fault_every_ms);
+                let fault = Fault::draw(random, &settings.schedule, settings.nodes);
+                let Some(fault) = fault.filter(|_| at_ms < trouble) else { break };
+                next += 1;
+                items.push(Item { id: next, at_ms, what: What::Fault(fault) });
+            }
         }
         items.sort_by_key(|item| item.at_ms);
         let mut conditions = if calm { Conditions::GOOD } else { settings.conditions };

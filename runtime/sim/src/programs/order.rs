@@ -33,7 +33,7 @@ impl Witness {
             return Ok(());
         }
         let by = origin.by;
-        Err(format!("{who} has run #{} {ran} times by {by:?}, at most {most} are right", script.id))
+        Err(format!("{who} has run №{} {ran} times by {by:?}, at most {most} are right", script.id))
     }
 
     /// What one actor sends another comes in its order: reliable messages always, others if nothing goes wrong.
@@ -69,7 +69,7 @@ impl Witness {
             let (ran, wanted) = (state.ran(script.id), state.ran(origin.parent) * times);
             let by = origin.by;
             (script.is_sure() && ran < wanted).then(|| {
-                format!("{} has run #{} {ran} times by {by:?} instead of {wanted}", origin.to, script.id)
+                format!("{} has run №{} {ran} times by {by:?} instead of {wanted}", origin.to, script.id)
             })
         })
     }

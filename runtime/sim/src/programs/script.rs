@@ -144,9 +144,9 @@ impl fmt::Display for Program {
         writeln!(f, "{} nodes, {} shards, {:?}", self.nodes, self.shards.get(), self.conditions)?;
         for Item { id, at_ms, what } in &self.items {
             match what {
-                What::Fault(fault) => writeln!(f, "{at_ms:>6} ms  #{id} {fault:?}")?,
+                What::Fault(fault) => writeln!(f, "{at_ms:>6} ms  №{id} {fault:?}")?,
                 What::Ask(ask) => {
-                    write!(f, "{at_ms:>6} ms  #{id} {} ", ask.to)?;
+                    write!(f, "{at_ms:>6} ms  №{id} {} ", ask.to)?;
                     match &ask.script {
                         Some(script) => write!(f, "runs {script}")?,
                         None => write!(f, "is looked at")?,
@@ -168,10 +168,10 @@ impl fmt::Display for Program {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {{", self.id)?;
+        write!(f, "№{} {{", self.id)?;
         for (nth, step) in self.steps.iter().enumerate() {
             let comma = if nth == 0 { " " } else { ", " };
-            write!(f, "{comma}#{} {}", step.id, step.act)?;
+            write!(f, "{comma}№{} {}", step.id, step.act)?;
         }
         write!(f, " }}")
     }

@@ -18,7 +18,7 @@ impl Witness {
         if let Some(part) =
             state.not_done.iter().find(|part| self.is_durable(**part) && state.ran(**part) > 0)
         {
-            let message = format!("#{part} has run, and its client was told that it has not");
+            let message = format!("№{part} has run, and its client was told that it has not");
             self.violate("what_was_not_done_is_not_there", message);
         }
     }

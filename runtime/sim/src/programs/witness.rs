@@ -184,7 +184,7 @@ impl Witness {
         *state.begun.entry(script.id).or_default() += 1;
         self.counts.lock().turns += 1;
         let line = page.line;
-        self.note(|| format!("{who} begins #{} at {}", script.id, line.version));
+        self.note(|| format!("{who} begins №{} at {}", script.id, line.version));
         let is_known = match line.version {
             0 => *page == Page { line, ..Page::default() },
             _ => state.pages.get(&(who, line)) == Some(page),
@@ -198,7 +198,7 @@ impl Witness {
             Some(By::Call) => {
                 let left = state.left.get(&script.id).map_or(&[][..], Vec::as_slice);
                 if !left.iter().any(|(caller, seen)| state.is_line(*caller, *seen)) {
-                    let message = format!("#{} was called from {left:?}, which is not durable", script.id);
+                    let message = format!("№{} was called from {left:?}, which is not durable", script.id);
                     self.violate("i3_a_call_leaves_after_what_its_turn_saw", message);
                 }
             }
@@ -206,7 +206,7 @@ impl Witness {
                 if state.ran(origin.parent) == 0 =>
             {
                 let message =
-                    format!("#{} begins by {by:?}, but #{} is not durable", script.id, origin.parent);
+                    format!("№{} begins by {by:?}, but №{} is not durable", script.id, origin.parent);
                 self.violate("i3_a_message_leaves_after_its_turn", message);
             }
             _ => {}
@@ -215,7 +215,7 @@ impl Witness {
 
     /// A turn is about to end well.
     pub(crate) fn ends(&self, who: Who, page: &Page, script: &Script) {
-        self.note(|| format!("{who} ends #{} at {}", script.id, page.line.version));
+        self.note(|| format!("{who} ends №{} at {}", script.id, page.line.version));
         let mut state = self.state.lock();
         state.pages.insert((who, page.line), page.clone());
         if !who.is_durable() {
@@ -263,18 +263,18 @@ impl Witness {
                 .violate("a_turn_does_what_its_script_says", format!("{who} ran no script: {page:?}"));
         };
         if script.is_doomed() {
-            let message = format!("{who} keeps what #{} did, which failed", script.id);
+            let message = format!("{who} keeps what №{} did, which failed", script.id);
             self.violate("a_failed_turn_leaves_nothing", message);
         }
         let call = commit.call.id;
         if !state.calls.entry(who).or_default().insert(call) {
-            let message = format!("{who} has applied call {call} (#{}) before", script.id);
+            let message = format!("{who} has applied call {call} (№{}) before", script.id);
             self.violate("i4_applied_once", message);
         }
         let after = before.after(script, call, &page.heard);
         if page.line != after.line {
             let message =
-                format!("{who} is at {:?} after #{}, the model at {:?}", page.line, script.id, after.line);
+                format!("{who} is at {:?} after №{}, the model at {:?}", page.line, script.id, after.line);
             self.violate("turns_form_one_line", message);
         }
         self.check("a_turn_does_what_its_script_says", same(who, &after, &page, Some(tag)));
@@ -374,7 +374,7 @@ impl Witness {
             && there.last != part
         {
             let message =
-                format!("#{part} was acknowledged at {}, where {who} ran #{}", line.version, there.last);
+                format!("№{part} was acknowledged at {}, where {who} ran №{}", line.version, there.last);
             self.violate("i2_acknowledged_turns_are_there", message);
         }
     }
@@ -410,7 +410,7 @@ impl State {
         match there {
             Some(Some(model)) if model.line == line && model.last == part => Ok(()),
             Some(there) => {
-                Err(format!("#{part} was answered by {} at {line:?}, where is {there:?}", origin.to))
+                Err(format!("№{part} was answered by {} at {line:?}, where is {there:?}", origin.to))
             }
             None => Ok(()),
         }

@@ -28,6 +28,9 @@ impl<T: Serialize + Send + Sync> Item for T {
 /// An item as the streams of a feed share it.
 pub(crate) type SharedItem = Arc<dyn Item>;
 
+/// Items with their positions, and the end if it follows them.
+pub(crate) type Look = (Vec<(u64, SharedItem)>, Option<End>);
+
 /// Why a stream has no further items.
 #[derive(Clone)]
 pub(crate) enum End {
@@ -163,7 +166,7 @@ impl Buffer {
 
     /// The first items that are not acknowledged, at most so many, and the end if nothing follows them. `None`: there is
     /// nothing to say yet.
-    pub(crate) fn look(&self, most: usize) -> Option<(Vec<(u64, SharedItem)>, Option<End>)> {
+    pub(crate) fn look(&self, most: usize) -> Option<Look> {
         let items: Vec<_> = self.queue.iter().take(most).cloned().collect();
         let end = self.end.clone().filter(|_| items.len() == self.queue.len());
         (!items.is_empty() || end.is_some()).then_some((items, end))
