@@ -10,6 +10,8 @@
 //!
 //! A turn that was dropped in the middle leaves its [`TurnGuard`] behind, which rolls the state back.
 
+mod guard;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +24,6 @@ use tokio::time::Instant;
 
 use super::Core;
 use super::handoff::{self, HandedOff};
-use super::scratch::Scratch;
 use super::state;
 use super::types::Dispatch;
 use super::window::CallWindow;
@@ -31,6 +32,7 @@ use crate::actor::{Actor, Durability};
 use crate::identity::{ActorId, Seq};
 use crate::index::IndexRows;
 use crate::shard::OwnedShard;
+pub(crate) use guard::TurnGuard;
 
 /// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
 pub struct Loaded<A> {
@@ -333,22 +335,6 @@ fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<Arc
     (exclusive, loaded)
 }
 
-/// A turn that may run. Dropping it ends the turn; if the state was being changed, it is rolled back first. A drain waits
-/// for it.
-pub(crate) struct TurnGuard<A: Actor> {
-    activation: Arc<Activation<A>>,
-    loaded: Option<Arc<Loaded<A>>>,
-    exclusive: bool,
-    changing: bool,
-    /// `#[on_activate]` has not succeeded yet.
-    waking: bool,
-    /// The actor has been given back: what remains of the turn is its output.
-    left: bool,
-    entered: usize,
-    /// The state of a volatile type, encoded before the turn.
-    before: Scratch,
-}
-
 /// A turn at its end.
 pub(super) struct Ended<'a, A> {
     pub(super) exclusive: bool,
@@ -360,160 +346,6 @@ pub(super) struct Ended<'a, A> {
     pub(super) waking: bool,
     /// The state of a volatile type, encoded before the turn.
     pub(super) before: &'a [u8],
-}
-
-impl<A: Actor> TurnGuard<A> {
-    fn new(activation: Arc<Activation<A>>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) -> Self {
-        let entered = activation.engine.turns.enter();
-        Self {
-            activation,
-            loaded,
-            exclusive,
-            changing: false,
-            waking: false,
-            left: false,
-            entered,
-            before: Scratch::default(),
-        }
-    }
-
-    pub(crate) fn activation(&self) -> &Arc<Activation<A>> {
-        &self.activation
-    }
-
-    /// The newest record whose effect the turn has seen.
-    pub(crate) fn saw(&self) -> Seq {
-        self.loaded.as_ref().map_or(Seq(0), |loaded| loaded.saw)
-    }
-
-    /// What the turn works on; `None` if the state must be loaded first.
-    pub(crate) fn loaded(&mut self) -> Option<&mut Arc<Loaded<A>>> {
-        self.loaded.as_mut()
-    }
-
-    /// The newest record that must be durable before the state is loaded.
-    pub(crate) fn load_after(&self) -> Seq {
-        self.activation.cell.lock().lost
-    }
-
-    /// Puts the loaded state in. A turn that only wants to read then lets others read too.
-    pub(crate) fn install(&mut self, loaded: Loaded<A>, exclusive: bool) {
-        let loaded = Arc::new(loaded);
-        self.loaded = Some(loaded.clone());
-        if !exclusive {
-            self.exclusive = false;
-            let mut cell = self.activation.cell.lock();
-            if cell.turns == Turns::Exclusive {
-                cell.loaded = Some(loaded);
-                cell.turns = Turns::Concurrent(1);
-            }
-        }
-    }
-
-    /// The state that a failed turn went back to, if nobody has used it since.
-    pub(crate) fn take_kept(&mut self) -> Option<Loaded<A>> {
-        let mut cell = self.activation.cell.lock();
-        match std::mem::replace(&mut cell.aside, Aside::Nothing) {
-            Aside::Kept(kept) => Some(*kept),
-            other => {
-                cell.aside = other;
-                None
-            }
-        }
-    }
-
-    /// Puts the loaded state in, for `#[on_activate]` to run first. Until [`awake`](Self::awake) nobody else sees it.
-    pub(crate) fn install_asleep(&mut self, loaded: Loaded<A>) {
-        self.loaded = Some(Arc::new(loaded));
-        (self.waking, self.changing) = (true, true);
-    }
-
-    /// `#[on_activate]` has succeeded. A turn that only wants to read then lets others read too.
-    pub(crate) fn awake(&mut self, exclusive: bool) {
-        (self.waking, self.changing) = (false, false);
-        if !exclusive {
-            self.exclusive = false;
-            let mut cell = self.activation.cell.lock();
-            if cell.turns == Turns::Exclusive {
-                cell.loaded.clone_from(&self.loaded);
-                cell.turns = Turns::Concurrent(1);
-            }
-        }
-    }
-
-    /// How long nobody but this turn has used the actor.
-    pub(crate) fn idle_for(&self, now: Instant) -> Duration {
-        self.activation.cell.lock().idle_for(now)
-    }
-
-    /// Takes the activation out of memory, together with those who wait: they are told why if a reason is given.
-    /// Everything that the state saw must be durable.
-    pub(crate) fn refuse(mut self, reason: &str) {
-        self.forget_state();
-        let mut cell = self.activation.cell.lock();
-        if cell.turns != Turns::Gone {
-            cell.turns = Turns::Gone;
-            cell.aside = Aside::Refused(reason.into());
-        }
-        let waiting = std::mem::take(&mut cell.waiting);
-        drop(cell);
-        drop(waiting);
-    }
-
-    /// Takes the state out of memory, and the activation with it unless somebody waits: then the next turn loads the
-    /// state again, and the order of those who wait stays. Everything that the state saw must be durable.
-    pub(crate) fn retire(mut self) {
-        self.forget_state();
-        let mut cell = self.activation.cell.lock();
-        if cell.waiting.iter().all(|waiter| waiter.has_left()) {
-            cell.turns = Turns::Gone;
-        }
-    }
-
-    fn forget_state(&mut self) {
-        (self.loaded, self.changing) = (None, false);
-        self.activation.cell.lock().aside = Aside::Nothing;
-    }
-
-    /// From now until [`changed`](Self::changed) a drop of this guard rolls the state back.
-    pub(crate) fn changing(&mut self) {
-        self.changing = true;
-    }
-
-    /// The state, and where its encoded form before the turn belongs.
-    pub(crate) fn before(&mut self) -> (Option<&A>, &mut Vec<u8>) {
-        self.before = Scratch::take();
-        (self.loaded.as_ref().map(|loaded| &loaded.state), &mut self.before)
-    }
-
-    /// The state is good as it is.
-    pub(crate) fn changed(&mut self) {
-        self.changing = false;
-    }
-}
-
-impl<A: Actor> TurnGuard<A> {
-    /// Gives the actor back to whoever waits for it.
-    pub(crate) fn leave(&mut self) {
-        if std::mem::replace(&mut self.left, true) {
-            return;
-        }
-        let ended = Ended {
-            exclusive: self.exclusive,
-            loaded: self.loaded.take(),
-            failed: self.changing,
-            waking: self.waking,
-            before: &self.before,
-        };
-        self.activation.end(|| self.activation.clone(), ended);
-    }
-}
-
-impl<A: Actor> Drop for TurnGuard<A> {
-    fn drop(&mut self) {
-        self.leave();
-        self.activation.engine.turns.leave(self.entered);
-    }
 }
 
 /// The last good state; `None` if it cannot be read, and the next turn loads the actor anew.
