@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ledger::{
-    Begun, CancelState, Checkpoint, Ended, INPUT, Ledger, OUTCOME, Outcome, Recorded, Run, RunnerId,
-    StepStatus, WorkflowState, WorkflowStatus, signal_key,
+    Act, Begun, CancelState, Checkpoint, Ended, INPUT, Known, Ledger, OUTCOME, Outcome, Question, Recorded,
+    Run, RunnerId, StepStatus, Wish, WorkflowState, WorkflowStatus, signal_key,
 };
-use super::methods::{Forget, SignalValue, Wake, arguments};
+use super::methods::{Change, SignalValue, arguments};
 use super::{Workflow, WorkflowError, WorkflowRef, check_name};
 use crate::actor::{Actor, ActorOptions};
 use crate::collections::CollectionError;
 use crate::cx::Cx;
 use crate::engine::{IN_ORDER, Message, Place};
 use crate::error::CallError;
-use crate::reference::{ActorRef, Origin};
+use crate::reference::{ActorRef, Call, Origin};
 use crate::rows::{RowChange, Space, actor_prefix};
 use crate::schedule::Schedule;
 
@@ -150,8 +150,50 @@ impl<W: Workflow> Instance<W> {
 
 /// What the current run asks for.
 impl<W: Workflow> Instance<W> {
+    pub(super) async fn ask(&self, cx: &Cx, question: Question) -> Result<Known> {
+        Ok(match question {
+            Question::Begin => Known::Begun(self.begin(cx).await?),
+            Question::Recorded { name } => {
+                Known::Recorded(self.ledger.steps.get(cx, &name).await?.map(|step| step.checkpoint))
+            }
+            Question::Received { name, number } => {
+                Known::Received(self.ledger.signals.get(cx, &signal_key(&name, number)).await?)
+            }
+            Question::CancelState => {
+                Known::CancelState(self.ledger.run.as_ref().map_or(CancelState::No, |run| run.cancel))
+            }
+        })
+    }
+
+    pub(super) async fn change(&mut self, cx: &Cx, wish: Wish) -> Result<bool> {
+        match wish {
+            Wish::Run(by, act) => self.act(cx, by, act).await,
+            Wish::Wake => Ok(unfinished(&mut self.ledger.run).is_ok_and(|_| {
+                wanted(cx);
+                true
+            })),
+            Wish::Forget => self.forget(cx).await,
+        }
+    }
+
+    async fn act(&mut self, cx: &Cx, by: RunnerId, act: Act) -> Result<bool> {
+        let run = self.check_runner(cx, by)?;
+        match act {
+            Act::Record { name, checkpoint, message } => self.record(cx, name, checkpoint, message).await,
+            Act::Unwind => {
+                run.cancel = CancelState::InEffect;
+                Ok(true)
+            }
+            Act::Suspend { version, until_unix_ms } => Self::suspend(cx, version, until_unix_ms),
+            Act::Finish { state, outcome, used } => {
+                let unused = if used < self.ledger.steps.len() { self.unused(cx).await? } else { Vec::new() };
+                self.finish(cx, Ended { state, at_unix_ms: now(cx), unused }, outcome).await
+            }
+        }
+    }
+
     /// `None`: there is nothing to run.
-    pub(super) async fn begin(&self, cx: &Cx) -> Result<Option<Begun>> {
+    async fn begin(&self, cx: &Cx) -> Result<Option<Begun>> {
         let Some(run) = self.ledger.run.as_ref().filter(|run| run.ended.is_none()) else { return Ok(None) };
         let input = self.ledger.texts.get(cx, INPUT).await?;
         let input = input.ok_or_else(|| WorkflowError::Store("its input is not there".into()))?;
@@ -159,82 +201,44 @@ impl<W: Workflow> Instance<W> {
         Ok(Some(Begun { id: run.id, input, recorded, cancel: run.cancel }))
     }
 
-    pub(super) async fn recorded(&self, cx: &Cx, name: String) -> Result<Option<Checkpoint>> {
-        Ok(self.ledger.steps.get(cx, &name).await?.map(|step| step.checkpoint))
-    }
-
-    pub(super) async fn received(&self, cx: &Cx, name: String, number: u64) -> Result<Option<Value>> {
-        Ok(self.ledger.signals.get(cx, &signal_key(&name, number)).await?)
-    }
-
-    pub(super) async fn cancel_state(&self, _cx: &Cx) -> Result<CancelState> {
-        Ok(self.ledger.run.as_ref().map_or(CancelState::No, |run| run.cancel))
-    }
-
-    /// Records a checkpoint, and sends a message with it. What is recorded already stays.
-    pub(super) async fn record(
+    async fn record(
         &mut self,
         cx: &Cx,
-        by: RunnerId,
         name: String,
         checkpoint: Checkpoint,
         message: Option<Message>,
-    ) -> Result<()> {
-        self.check_runner(cx, by)?;
+    ) -> Result<bool> {
         let before = self.ledger.steps.get(cx, &name).await?;
         if before.is_some_and(|before| !before.checkpoint.may_become(&checkpoint)) {
-            return Ok(());
+            return Ok(false);
         }
         self.ledger.steps.insert(cx, name, Recorded { checkpoint, at_unix_ms: now(cx) }).await?;
         if let Some(message) = message {
             let (epoch, number) = (cx.shard().epoch(), cx.shard().next_number());
             cx.change_row(message.row(cx.actor_id(), Place::Numbered { lane: IN_ORDER, epoch, number }));
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The function does not go on: it is cancelled from now on, whatever its code asks for when it is run again.
-    pub(super) async fn unwind(&mut self, cx: &Cx, by: RunnerId) -> Result<()> {
-        self.check_runner(cx, by)?.cancel = CancelState::InEffect;
-        Ok(())
-    }
-
-    /// Takes the function out of memory, unless something has come meanwhile. Returns whether it did.
-    pub(super) async fn suspend(
-        &mut self,
-        cx: &Cx,
-        by: RunnerId,
-        version: u64,
-        until_unix_ms: Option<u64>,
-    ) -> Result<bool> {
-        self.check_runner(cx, by)?;
+    fn suspend(cx: &Cx, version: u64, until_unix_ms: Option<u64>) -> Result<bool> {
         if cx.engine().workflows().version(cx.actor_id()) != Some(version) {
             return Ok(false);
         }
         if let Some(due) = until_unix_ms {
-            let wake = Self::me(cx).call::<Wake<W>>(arguments::Wake {});
-            cx.remind(WAKE, Schedule::once_at(due), wake).map_err(not_set)?;
+            cx.remind(WAKE, Schedule::once_at(due), Self::wish(cx, Wish::Wake)).map_err(not_set)?;
         }
-        cx.change_row(RowChange::remove(Space::WORKFLOW, actor_prefix(cx.actor_id())));
+        unwanted(cx);
         Ok(true)
     }
 
-    pub(super) async fn finish(
-        &mut self,
-        cx: &Cx,
-        by: RunnerId,
-        state: WorkflowState,
-        outcome: Bytes,
-        used: u64,
-    ) -> Result<()> {
-        self.check_runner(cx, by)?;
-        let unused = if used < self.ledger.steps.len() { self.unused(cx).await? } else { Vec::new() };
+    async fn finish(&mut self, cx: &Cx, ended: Ended, outcome: Bytes) -> Result<bool> {
         self.ledger.texts.insert(cx, OUTCOME.into(), outcome).await?;
-        self.check_runner(cx, by)?.ended = Some(Ended { state, at_unix_ms: now(cx), unused });
-        cx.change_row(RowChange::remove(Space::WORKFLOW, actor_prefix(cx.actor_id())));
+        unfinished(&mut self.ledger.run)?.ended = Some(ended);
+        unwanted(cx);
         cx.forget_reminder(WAKE).map_err(not_set)?;
-        let forget = Self::me(cx).call::<Forget<W>>(arguments::Forget {});
-        cx.remind(FORGET, Schedule::after(W::RETENTION), forget).map_err(not_set)
+        let forget = Self::wish(cx, Wish::Forget);
+        cx.remind(FORGET, Schedule::after(W::RETENTION), forget).map_err(not_set)?;
+        Ok(true)
     }
 
     fn check_runner(&mut self, cx: &Cx, by: RunnerId) -> Result<&mut Run> {
@@ -260,31 +264,30 @@ impl<W: Workflow> Instance<W> {
 
 /// What its own reminders ask for.
 impl<W: Workflow> Instance<W> {
-    pub(super) async fn wake(&mut self, cx: &Cx) -> Result<()> {
-        if unfinished(&mut self.ledger.run).is_ok() {
-            wanted(cx);
+    async fn forget(&mut self, cx: &Cx) -> Result<bool> {
+        if self.ledger.run.as_ref().is_none_or(|run| run.ended.is_none()) {
+            return Ok(false);
         }
-        Ok(())
+        self.ledger.steps.clear(cx).await?;
+        self.ledger.signals.clear(cx).await?;
+        self.ledger.texts.clear(cx).await?;
+        self.ledger.run = None;
+        Ok(true)
     }
 
-    pub(super) async fn forget(&mut self, cx: &Cx) -> Result<()> {
-        if self.ledger.run.as_ref().is_some_and(|run| run.ended.is_some()) {
-            self.ledger.steps.clear(cx).await?;
-            self.ledger.signals.clear(cx).await?;
-            self.ledger.texts.clear(cx).await?;
-            self.ledger.run = None;
-        }
-        Ok(())
-    }
-
-    fn me(cx: &Cx) -> ActorRef<Self> {
-        ActorRef::new(Origin::Turn(cx.clone()), cx.key())
+    fn wish(cx: &Cx, wish: Wish) -> Call<Change<W>> {
+        ActorRef::<Self>::new(Origin::Turn(cx.clone()), cx.key()).call(arguments::Change { wish })
     }
 }
 
 /// The function has something to do: see [`Runners`](super::Runners).
 fn wanted(cx: &Cx) {
     cx.change_row(RowChange::put(Space::WORKFLOW, actor_prefix(cx.actor_id()), Bytes::new()));
+}
+
+/// Nothing of it is to be run, for now or for good.
+fn unwanted(cx: &Cx) {
+    cx.change_row(RowChange::remove(Space::WORKFLOW, actor_prefix(cx.actor_id())));
 }
 
 fn unfinished(run: &mut Option<Run>) -> Result<&mut Run> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::collections::Map;
+use crate::engine::Message;
 use crate::identity::{CallId, Epoch};
 
 /// The key of the input among the texts.
@@ -113,6 +114,49 @@ pub(super) struct Begun {
     /// How many checkpoints there are.
     pub(super) recorded: u64,
     pub(super) cancel: CancelState,
+}
+
+/// What a run asks its workflow.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Question {
+    Begin,
+    Recorded { name: String },
+    Received { name: String, number: u64 },
+    CancelState,
+}
+
+/// The answers, in the order of the questions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Known {
+    /// `None`: there is nothing to run.
+    Begun(Option<Begun>),
+    Recorded(Option<Checkpoint>),
+    Received(Option<Value>),
+    CancelState(CancelState),
+}
+
+/// What is to be changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Wish {
+    /// What the current run does.
+    Run(RunnerId, Act),
+    /// A suspension is over.
+    Wake,
+    /// The retention is over.
+    Forget,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Act {
+    /// Records a checkpoint, and sends a message with it. What is recorded already stays.
+    Record { name: String, checkpoint: Checkpoint, message: Option<Message> },
+    /// The function does not go on: it is cancelled from now on, whatever its code asks for when it is run again.
+    Unwind,
+    /// Takes the function out of memory, unless something has come since `version`.
+    Suspend { version: u64, until_unix_ms: Option<u64> },
+    /// Ends it. `used` is how many checkpoints the run has used.
+    Finish { state: WorkflowState, outcome: Bytes, used: u64 },
 }
 
 /// The key of the `number`th signal of this name, from 0.

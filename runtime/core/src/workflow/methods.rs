@@ -2,16 +2,15 @@
 
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::instance::{Instance, encode};
-use super::ledger::{Begun, CancelState, Checkpoint, Outcome, RunnerId, WorkflowState, WorkflowStatus};
+use super::ledger::{Known, Outcome, Question, Wish, WorkflowStatus};
 use super::{Workflow, WorkflowError};
 use crate::actor::{Access, ActorMethods, Concurrent, Exclusive, Method};
 use crate::cx::Cx;
-use crate::engine::{Message, MethodEntry};
+use crate::engine::MethodEntry;
 
 type Result<T> = std::result::Result<T, WorkflowError>;
 
@@ -109,18 +108,10 @@ methods! {
     3: pub GetOutcome, Concurrent, fn outcome() -> Option<Outcome<W::Output, W::Error>>;
     /// Asks a workflow how far it is.
     4: pub GetStatus, Concurrent, fn status() -> WorkflowStatus;
-    5: pub(super) Begin, Concurrent, fn begin() -> Option<Begun>;
-    6: pub(super) GetRecorded, Concurrent, fn recorded(name: String) -> Option<Checkpoint>;
-    7: pub(super) GetReceived, Concurrent, fn received(name: String, number: u64) -> Option<Value>;
-    8: pub(super) GetCancelState, Concurrent, fn cancel_state() -> CancelState;
-    9: pub(super) Record, Exclusive,
-       fn record(by: RunnerId, name: String, checkpoint: Checkpoint, message: Option<Message>) -> ();
-    10: pub(super) Unwind, Exclusive, fn unwind(by: RunnerId) -> ();
-    11: pub(super) Suspend, Exclusive, fn suspend(by: RunnerId, version: u64, until_unix_ms: Option<u64>) -> bool;
-    12: pub(super) Finish, Exclusive,
-        fn finish(by: RunnerId, state: WorkflowState, outcome: Bytes, used: u64) -> ();
-    13: pub(super) Wake, Exclusive, fn wake() -> ();
-    14: pub(super) Forget, Exclusive, fn forget() -> ();
+    /// What a run asks its workflow. Few methods, because each is compiled anew for every workflow.
+    5: pub(super) Ask, Concurrent, fn ask(question: Question) -> Known;
+    /// What a run, or a reminder, changes. Returns whether it did.
+    6: pub(super) Change, Exclusive, fn change(wish: Wish) -> bool;
 }
 
 /// What a signal carries. What JSON cannot express is refused when it is sent.

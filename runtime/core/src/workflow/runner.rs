@@ -18,15 +18,16 @@ use tokio::sync::watch;
 use super::course::{Answer, Course, Halt, Memory};
 use super::flow::{Flow, comes_and_goes, pause};
 use super::instance::{Instance, decode, encode};
-use super::ledger::{Begun, CancelState, Checkpoint, Outcome, RunnerId, WorkflowState};
-use super::methods::{
-    Begin, Finish, GetCancelState, GetReceived, GetRecorded, Record, Suspend, Unwind, arguments,
+use super::ledger::{
+    Act, Begun, CancelState, Checkpoint, Known, Outcome, Question, RunnerId, Wish, WorkflowState,
 };
+use super::methods::{Ask, Change, arguments};
 use super::runners::Assignment;
 use super::step::Step;
 use super::{Workflow, WorkflowError};
 use crate::actor::Method;
 use crate::engine::{Core, Message};
+use crate::error::CallError;
 use crate::identity::ActorId;
 use crate::reference::{ActorRef, Call, Origin};
 
@@ -127,7 +128,7 @@ async fn run_once<W: Workflow>(
     };
     if matches!(outcome, Outcome::Cancelled)
         && course.cancel_state() != CancelState::InEffect
-        && let Err(error) = owner.unwind().await
+        && let Err(error) = owner.act(Act::Unwind).await
     {
         return not_recorded(error);
     }
@@ -162,10 +163,13 @@ async fn finish<W: Workflow>(
     outcome: Result<Bytes, WorkflowError>,
 ) -> End<W> {
     let recorded = match outcome {
-        Ok(outcome) => owner.finish(state, outcome, flow.course().used()).await,
+        Ok(outcome) => {
+            let used = flow.course().used();
+            owner.act(Act::Finish { state, outcome, used }).await
+        }
         Err(error) => Err(error),
     };
-    recorded.map_or_else(not_recorded, |()| End::Finished)
+    recorded.map_or_else(not_recorded, |_| End::Finished)
 }
 
 fn not_recorded<W: Workflow>(error: WorkflowError) -> End<W> {
@@ -186,7 +190,7 @@ async fn suspended<W: Workflow>(course: &Course, owner: &Owner<W>) -> End<W> {
             continue;
         }
         let (_, version) = before;
-        match owner.suspend(version, until).await {
+        match owner.act(Act::Suspend { version, until_unix_ms: until }).await {
             Ok(true) => return End::Suspended,
             Ok(false) => {}
             Err(error) => return not_recorded(error),
@@ -235,8 +239,8 @@ impl<W: Workflow> Owner<W> {
         Self { engine: engine.clone(), key: (&*actor.key).into(), id, of: PhantomData }
     }
 
-    /// Asks until there is an answer. Every question may be asked twice.
-    async fn ask<M>(&self, arguments: impl Fn() -> M::Arguments) -> Result<M::Reply, WorkflowError>
+    /// Calls until there is an answer. Every question may be asked twice, and every wish be said twice.
+    async fn call<M>(&self, arguments: impl Fn() -> M::Arguments) -> Result<M::Reply, WorkflowError>
     where
         M: Method<Actor = Instance<W>, Error = WorkflowError>,
     {
@@ -246,63 +250,68 @@ impl<W: Workflow> Owner<W> {
             let call: Call<M> = actor.call(arguments());
             match call.await {
                 Ok(reply) => return Ok(reply),
-                Err(crate::CallError::App(error)) => return Err(error),
+                Err(CallError::App(error)) => return Err(error),
                 Err(error) if comes_and_goes(&error) => tokio::time::sleep(pause(failures)).await,
                 Err(error) => return Err(WorkflowError::Store(error.to_string())),
             }
         }
-        unreachable!("it is asked until there is an answer")
+        unreachable!("it is called until there is an answer")
+    }
+
+    async fn ask(&self, question: Question) -> Result<Known, WorkflowError> {
+        self.call::<Ask<W>>(|| arguments::Ask { question: question.clone() }).await
+    }
+
+    async fn act(&self, act: Act) -> Result<bool, WorkflowError> {
+        let wish = Wish::Run(self.id, act);
+        self.call::<Change<W>>(|| arguments::Change { wish: wish.clone() }).await
     }
 
     async fn begin(&self) -> Result<Option<Begun>, WorkflowError> {
-        self.ask::<Begin<W>>(|| arguments::Begin {}).await
+        match self.ask(Question::Begin).await? {
+            Known::Begun(begun) => Ok(begun),
+            _ => Err(other_answer()),
+        }
     }
 
     async fn cancel_state(&self) -> Result<CancelState, WorkflowError> {
-        self.ask::<GetCancelState<W>>(|| arguments::GetCancelState {}).await
+        match self.ask(Question::CancelState).await? {
+            Known::CancelState(state) => Ok(state),
+            _ => Err(other_answer()),
+        }
     }
+}
 
-    async fn unwind(&self) -> Result<(), WorkflowError> {
-        self.ask::<Unwind<W>>(|| arguments::Unwind { by: self.id }).await
-    }
-
-    async fn suspend(&self, version: u64, until_unix_ms: Option<u64>) -> Result<bool, WorkflowError> {
-        self.ask::<Suspend<W>>(|| arguments::Suspend { by: self.id, version, until_unix_ms }).await
-    }
-
-    async fn finish(&self, state: WorkflowState, outcome: Bytes, used: u64) -> Result<(), WorkflowError> {
-        let arguments = || arguments::Finish { by: self.id, state, outcome: outcome.clone(), used };
-        self.ask::<Finish<W>>(arguments).await
-    }
+fn other_answer() -> WorkflowError {
+    WorkflowError::Store("the answer belongs to another question".into())
 }
 
 impl<W: Workflow> Memory for Owner<W> {
     fn recorded(&self, name: String) -> Answer<Option<Checkpoint>> {
         let owner = self.clone();
-        async move { owner.ask::<GetRecorded<W>>(|| arguments::GetRecorded { name: name.clone() }).await }
-            .boxed()
+        let answer = async move {
+            match owner.ask(Question::Recorded { name }).await? {
+                Known::Recorded(checkpoint) => Ok(checkpoint),
+                _ => Err(other_answer()),
+            }
+        };
+        answer.boxed()
     }
 
     fn received(&self, name: String, number: u64) -> Answer<Option<Value>> {
         let owner = self.clone();
-        async move {
-            owner.ask::<GetReceived<W>>(|| arguments::GetReceived { name: name.clone(), number }).await
-        }
-        .boxed()
+        let answer = async move {
+            match owner.ask(Question::Received { name, number }).await? {
+                Known::Received(value) => Ok(value),
+                _ => Err(other_answer()),
+            }
+        };
+        answer.boxed()
     }
 
     fn record(&self, name: String, checkpoint: Checkpoint, message: Option<Message>) -> Answer<()> {
         let owner = self.clone();
-        async move {
-            let by = owner.id;
-            let arguments = || arguments::Record {
-                by,
-                name: name.clone(),
-                checkpoint: checkpoint.clone(),
-                message: message.clone(),
-            };
-            owner.ask::<Record<W>>(arguments).await
-        }
-        .boxed()
+        let answer = async move { owner.act(Act::Record { name, checkpoint, message }).await.map(drop) };
+        answer.boxed()
     }
 }
