@@ -106,11 +106,15 @@ mod tests {
           [JSON]      The arguments as a JSON object; `-` reads them from stdin [default: {}]
 
         Options:
-              --deadline <TIME>  How long to wait for the reply, for example 500ms or 1m [default: 10s]
-              --call-id <HEX>    The identity of the call, 32 hexadecimal digits: a call with the same id is
-                                 applied once. Random if not given
-          -o, --output <OUTPUT>  The form of the reply [default: json] [possible values: json, yaml]
-          -h, --help             Print help (see more with '--help')
+              --deadline <TIME>       How long to wait for the reply, for example 500ms or 1m [default: 10s]
+              --call-id <HEX>         The identity of the call, 32 hexadecimal digits: a call with the same
+                                      id is applied once. Random if not given
+              --request <NAME=VALUE>  A value of the request context, which every call made from this one
+                                      carries; may be given several times
+              --items                 The method answers with a stream: print its items as they come, one a
+                                      line, until it ends or Ctrl-C is pressed
+          -o, --output <OUTPUT>       The form of the reply [default: json] [possible values: json, yaml]
+          -h, --help                  Print help (see more with '--help')
 
         Target:
               --data <DIR>           The data directory of `kubectl greenroom dev` [default: GREENROOM_DATA,

@@ -1,0 +1,126 @@
+//! Methods that cannot wait: their whole turn runs on the caller's stack, and is a transaction all the same.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+
+use greenroom_core::{AppError, CallError, Cx, Result};
+use greenroom_macros::{Actor, actor_methods};
+use serde::{Deserialize, Serialize, Serializer};
+use support::Node;
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile)]
+struct Till {
+    #[serde(serialize_with = "unless_odd")]
+    coins: u64,
+}
+
+/// A state that cannot always be written.
+fn unless_odd<S: Serializer>(coins: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    match coins % 2 {
+        0 => serializer.serialize_u64(*coins),
+        _ => Err(serde::ser::Error::custom("an odd number of coins")),
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Till {
+    fn put(&mut self, coins: u64) -> u64 {
+        self.coins += coins;
+        self.coins
+    }
+
+    async fn spill(&mut self, panics: bool) -> Result<()> {
+        self.coins = 0;
+        assert!(!panics, "on purpose");
+        Err(AppError::new("no"))
+    }
+
+    fn coins(&self) -> u64 {
+        self.coins
+    }
+
+    /// Tells another one, and fails if it is asked to.
+    async fn pass_on(&mut self, cx: &Cx, to: String, fails: bool) -> Result<()> {
+        cx.tell(cx.actor::<Till>(to).put(self.coins))?;
+        if fails { Err(AppError::new("no")) } else { Ok(()) }
+    }
+}
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile, no_rollback)]
+struct Loose {
+    changed: bool,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Loose {
+    fn change_and_fail(&mut self) -> Result<()> {
+        self.changed = true;
+        Err(AppError::new("no"))
+    }
+
+    fn changed(&self) -> bool {
+        self.changed
+    }
+}
+
+#[tokio::test]
+async fn a_failed_or_panicked_turn_leaves_nothing_behind() {
+    let node = Node::new::<Till>();
+    let till = node.actor::<Till>("a");
+    assert_eq!(till.put(2).await.unwrap(), 2);
+    assert!(matches!(till.spill(false).await, Err(CallError::App(_))));
+    assert_eq!(till.coins().await.unwrap(), 2);
+    assert!(matches!(till.spill(true).await, Err(CallError::Panicked(_))));
+    assert_eq!(till.put(2).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_written_is_said_and_kept() {
+    let node = Node::new::<Till>();
+    let till = node.actor::<Till>("odd");
+    assert_eq!(till.put(3).await.unwrap(), 3);
+    // Nothing could be put back, so nothing may be changed.
+    assert!(matches!(till.put(1).await, Err(CallError::Invalid(_))));
+    assert_eq!(till.coins().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn without_rollback_a_failed_turn_keeps_its_changes() {
+    let node = Node::new::<Loose>();
+    let loose = node.actor::<Loose>("a");
+    assert!(loose.change_and_fail().await.is_err());
+    assert!(loose.changed().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_it_tells_leaves_at_its_end_unless_it_fails() {
+    let node = Node::new::<Till>();
+    let (from, to) = (node.actor::<Till>("from"), node.actor::<Till>("to"));
+    from.put(2).await.unwrap();
+    assert!(from.pass_on("to".into(), true).await.is_err());
+    assert_eq!(to.coins().await.unwrap(), 0);
+    from.pass_on("to".into(), false).await.unwrap();
+    assert_eq!(to.coins().await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_turn_is_lost_between_threads() {
+    let node = Arc::new(Node::new::<Till>());
+    let callers = (0..8).map(|_| {
+        let node = node.clone();
+        tokio::spawn(async move {
+            for _ in 0..2_000 {
+                node.actor::<Till>("busy").put(2).await.unwrap();
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    assert_eq!(node.actor::<Till>("busy").coins().await.unwrap(), 2 * 8 * 2_000);
+}
