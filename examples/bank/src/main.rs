@@ -63,7 +63,8 @@ async fn work(
     let moved = stream::iter(0..args.transfers)
         .map(async |number| {
             // Some are more than there is in the account, and are refused.
-            let (from, to, amount) = (name(number * 7), name(number * 7 + 1 + number % 3), 1 + number * 13 % 120);
+            let (from, to, amount) =
+                (name(number * 7), name(number * 7 + 1 + number % 3), 1 + number * 13 % 120);
             match moving(format!("{run}/{number}")).run(Transfer { from, to, amount }).await {
                 Ok(()) => anyhow::Ok(true),
                 Err(NoResult::Failed(_)) => Ok(false),

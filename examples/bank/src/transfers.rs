@@ -48,7 +48,9 @@ impl From<CallError> for TransferError {
 #[workflow]
 pub async fn transfer(flow: Flow, transfer: Transfer) -> Result<(), TransferError> {
     let Transfer { from, to, amount } = transfer;
-    if let Withdrawal::Refused(why) = flow.step("take", |by| by.actor::<Account>(&from).withdraw(amount)).await? {
+    if let Withdrawal::Refused(why) =
+        flow.step("take", |by| by.actor::<Account>(&from).withdraw(amount)).await?
+    {
         return Err(why.into());
     }
     flow.compensate("give back", move |by| by.actor::<Account>(&from).deposit(amount));

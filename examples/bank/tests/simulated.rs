@@ -41,7 +41,8 @@ async fn check(cluster: &Cluster, moved: &[(u64, u64, u64)]) -> greenroom::testi
     for number in 0..ACCOUNTS {
         let balance = cluster.actor::<Account>(account(number)).balance().timeout(patience).await?;
         let to: u64 = moved.iter().filter(|(_, to, _)| to % ACCOUNTS == number).map(|moved| moved.2).sum();
-        let from: u64 = moved.iter().filter(|(from, ..)| from % ACCOUNTS == number).map(|moved| moved.2).sum();
+        let from: u64 =
+            moved.iter().filter(|(from, ..)| from % ACCOUNTS == number).map(|moved| moved.2).sum();
         assert_eq!(balance + from, PAID_IN + to, "account {number}: {moved:?}");
         sum += balance;
     }

@@ -149,11 +149,7 @@ const TABLE: &[Row] = &[
         &["greenroom"],
         "edge: an example shows what a user does, with what a user has",
     ),
-    row(
-        "greenroom-bank",
-        &["greenroom"],
-        "edge: an example shows what a user does, with what a user has",
-    ),
+    row("greenroom-bank", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
     row("greenroom-charts-tests", &[], "it holds tests only"),
     row("xtask", &["greenroom-crds"], "chores run while other crates do not compile, generation above all"),
 ];

@@ -167,7 +167,7 @@ impl<W: Workflow> Instance<W> {
 
     pub(super) async fn change(&mut self, cx: &Cx, wish: Wish) -> Result<bool> {
         match wish {
-            Wish::Run(by, act) => self.act(cx, by, act).await,
+            Wish::Run(by, act) => self.act(cx, by, *act).await,
             Wish::Wake => Ok(unfinished(&mut self.ledger.run).is_ok_and(|_| {
                 wanted(cx);
                 true

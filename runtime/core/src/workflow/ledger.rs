@@ -139,7 +139,7 @@ pub(super) enum Known {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Wish {
     /// What the current run does.
-    Run(RunnerId, Act),
+    Run(RunnerId, Box<Act>),
     /// A suspension is over.
     Wake,
     /// The retention is over.

@@ -263,7 +263,7 @@ impl<W: Workflow> Owner<W> {
     }
 
     async fn act(&self, act: Act) -> Result<bool, WorkflowError> {
-        let wish = Wish::Run(self.id, act);
+        let wish = Wish::Run(self.id, Box::new(act));
         self.call::<Change<W>>(|| arguments::Change { wish: wish.clone() }).await
     }
 
