@@ -38,7 +38,7 @@ impl Cx {
     /// is applied exactly once, whatever crashes or moves, and never early. A tick that fails is tried five times within
     /// half a minute; then it becomes a dead letter, and the reminder goes on to its next due time.
     ///
-    /// ```ignore
+    /// ```text
     /// let me = cx.actor::<Counter>(cx.key());
     /// cx.remind("tidy", Schedule::cron("0 4 * * *", "Europe/Berlin"), me.tidy())?;
     /// ```

@@ -10,7 +10,7 @@ use super::CollectionError;
 
 /// Items in their order, read from the store a page at a time. It is a stream, too.
 ///
-/// ```ignore
+/// ```text
 /// let mut items = self.inventory.iter(cx);
 /// while let Some((name, item)) = items.next().await? { … }
 /// ```

@@ -58,7 +58,7 @@ impl Flow {
 
     /// Does something to other actors, once, and records what they answer.
     ///
-    /// ```ignore
+    /// ```text
     /// flow.step("charge", |by| by.actor::<Account>(&order.account).withdraw(order.total)).await?;
     /// ```
     ///
@@ -120,7 +120,7 @@ impl Flow {
     /// Sends a message: it leaves with the very commit that records it, and is applied exactly once, whatever crashes, and
     /// however long it takes. Nobody waits for it. Messages of a workflow to one actor are applied in their order.
     ///
-    /// ```ignore
+    /// ```text
     /// flow.send("pay", |by| by.actor::<Account>("bank").deposit(5)).await?;
     /// ```
     ///
@@ -158,7 +158,7 @@ impl Flow {
     /// said last is undone first. Say it right behind the step that it undoes: one that has begun is finished before
     /// anything is undone, and what was not done is not undone.
     ///
-    /// ```ignore
+    /// ```text
     /// flow.compensate("refund", move |by| by.actor::<Account>(&account).deposit(total));
     /// ```
     ///
