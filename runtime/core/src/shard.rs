@@ -147,8 +147,8 @@ impl OwnedShard {
         self.writer.lock().map(|position| position.seq)
     }
 
-    /// Writes what relaxed turns have left, then takes no further record and lets no further output pass. Returns the place of the last record, behind which
-    /// this run may open the shard again; `None` if it was closed before.
+    /// Writes what relaxed turns have left, then takes no further record and lets no further output pass. Returns the
+    /// place of the last record, behind which this run may open the shard again; `None` if it was closed before.
     pub fn close(&self) -> Option<Position> {
         self.write_behind.close(|commit| self.append(commit));
         let last = self.writer.lock().take();

@@ -13,7 +13,8 @@
 //! 2. A record of a shard is there only with all before it.
 //!
 //! **Claim** (I7): a shard that is given up in order has everything. [`WriteBehind::close`] comes before its last record is
-//! decided on, and writes what waits; a turn that comes later finds its slot closed, and fails.
+//! decided on, and writes what waits; a turn that comes later finds its slot closed, and fails. Except if the journal is
+//! full at that moment: nobody can wait for it then, so what waits is lost, and a warning says so. A drain has waited before.
 //!
 //! What a relaxed turn says (its reply, `tell`, calls) leaves as a reading turn's: when the *records* that it saw are
 //! committed. What it does by rows (reliable messages, reminders, items) is in the record.
