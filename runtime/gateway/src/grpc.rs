@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use greenroom_core::call::{Call, CallContext, Chain, DEFAULT_DEADLINE};
 use greenroom_core::codec::{ContentType, Payload};
-use greenroom_core::engine::{DEACTIVATE, PROBE};
+use greenroom_core::engine::is_for_nodes_only;
 use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, ActorType, CallId};
 use greenroom_core::request::RequestContext;
@@ -64,7 +64,7 @@ impl Gateway {
         let invalid = |error: &dyn std::error::Error| CallError::Invalid(error.to_string());
         let actor_type = ActorType::new(&request.r#type).map_err(|e| invalid(&e))?;
         let target = ActorId::new(actor_type, &request.key).map_err(|e| invalid(&e))?;
-        if [DEACTIVATE, PROBE].contains(&request.method.as_str()) {
+        if is_for_nodes_only(&request.method) {
             return Err(CallError::NotFound(format!("no actor has a method {:?}", request.method)));
         }
         let id = match request.call_id.len() {

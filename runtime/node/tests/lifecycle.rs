@@ -45,8 +45,10 @@ async fn an_actor_leaves_the_node_that_it_is_on_and_comes_back_with_its_state() 
     for i in 0..12 {
         assert_eq!(client.actor::<Tally>(format!("t{i}")).add(1).await.unwrap(), 2);
     }
-    let refused = client.call_json(&actor(0), "@deactivate", "{}", CallOptions::default()).await.unwrap_err();
-    assert_eq!(refused.kind(), "not_found");
+    for internal in ["@deactivate", "@probe", "@session"] {
+        let refused = client.call_json(&actor(0), internal, "{}", CallOptions::default()).await.unwrap_err();
+        assert_eq!(refused.kind(), "not_found", "{internal}");
+    }
     cluster.stop().await;
 }
 

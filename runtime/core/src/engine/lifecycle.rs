@@ -34,7 +34,7 @@ use crate::transport::SharedTransport;
 
 /// The method by which the owner of an actor is asked to let it go. No actor can have a method of this name, and the
 /// gateway takes no call of it.
-pub const DEACTIVATE: &str = "@deactivate";
+pub(super) const DEACTIVATE: &str = "@deactivate";
 
 /// How many actors leave at the same time when many do.
 const LEAVING_AT_ONCE: usize = 64;

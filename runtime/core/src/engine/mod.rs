@@ -82,10 +82,9 @@ pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
 pub(crate) use deadlock::Awaited;
-pub use deadlock::PROBE;
 pub(crate) use handoff::{Handed, Waiting};
 pub use hot::HotActor;
-pub use lifecycle::{DEACTIVATE, Hooks, Leaving, deactivate_anywhere};
+pub use lifecycle::{Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use memory::MemoryLimits;
 pub use outbox::DeadLetterError;
@@ -116,6 +115,7 @@ use crate::identity::{ActorId, Shard, ShardCount};
 use crate::index::Librarian;
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
+use crate::streams::wire::{CLOSE, NEXT};
 use crate::topics::{Channel, Courier, Subscription, TypeSubscriptions};
 use crate::trace;
 use crate::transport::{SharedTransport, Transport};
@@ -535,6 +535,12 @@ impl Core {
         let shortest = self.types.values().map(|table| table.options().idle_timeout).min();
         (shortest.unwrap_or(Duration::MAX) / 10).clamp(Duration::from_millis(100), Duration::from_secs(30))
     }
+}
+
+/// Whether only nodes call this method. Their own begin with `@`, which no method of an actor does; what consumers of
+/// streams call is for everybody.
+pub fn is_for_nodes_only(method: &str) -> bool {
+    method.starts_with('@') && ![NEXT, CLOSE].contains(&method)
 }
 
 /// How the names of Greenroom's own actor types begin.

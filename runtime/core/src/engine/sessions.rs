@@ -27,7 +27,7 @@ use crate::request::RequestContext;
 use crate::topics::{Channel, MAX_SUBSCRIPTIONS, Subscription, channel, has_wildcards, matches};
 
 /// What a channel calls to reach the activation that has subscribed, and no other.
-pub(crate) const SESSION: &str = "greenroom.session";
+pub(crate) const SESSION: &str = "@session";
 /// How often a subscription is renewed.
 const RENEWED_EVERY: Duration = Duration::from_secs(10);
 /// How long a channel keeps one that nobody renews.

@@ -40,7 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The method that probes are calls of. No method of a type can have this name.
-pub const PROBE: &str = "@probe";
+pub(super) const PROBE: &str = "@probe";
 
 const STRIPES: usize = 16;
 
