@@ -132,6 +132,10 @@ stats! {
     ticks,
     /// Of those, by timers.
     timers,
+    /// Of those, by publications.
+    published,
+    /// Subscriptions that turns have made or ended.
+    subscriptions,
     /// Ends of runs: crashes, and the ends of drained and refused ones.
     crashes,
     /// Planned stops.
@@ -163,6 +167,7 @@ impl Counts {
             Some(By::Delayed) => &mut self.delayed,
             Some(By::Ticks(_)) => &mut self.ticks,
             Some(By::Timer) => &mut self.timers,
+            Some(By::Topic) => &mut self.published,
         };
         *count += 1;
     }

@@ -1,4 +1,4 @@
-//! The actors of programs. One method changes them, one shows them.
+//! The actors of programs. One method changes them, one shows them; durable ones have another one that listens to topics.
 
 use greenroom_core::{Cx, List, Map};
 use greenroom_macros::{Actor, actor_methods};
@@ -41,6 +41,10 @@ impl Keeper {
         stage::run(self, cx, script).await
     }
 
+    pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
+        stage::run(self, cx, script).await.map(drop)
+    }
+
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
     }
@@ -50,6 +54,10 @@ impl Keeper {
 impl Shelf {
     pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
         stage::run(self, cx, script).await
+    }
+
+    pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
+        stage::run(self, cx, script).await.map(drop)
     }
 
     pub(crate) async fn look(&self, cx: &Cx) -> Result<Look, Failed> {

@@ -60,6 +60,19 @@ impl Draw<'_> {
         Some(inner.steps())
     }
 
+    /// A script that any durable actor may run, and that sends nothing on.
+    pub(crate) fn script_for_anyone(&mut self) -> Option<Script> {
+        if self.depth >= DEEPEST || *self.next > MOST_PARTS {
+            return None;
+        }
+        // Behind all others: no turn of it calls anybody.
+        let at = Who { number: u8::MAX, kind: Kind::Keeper };
+        let Draw { random, calm, cast, weights, next, .. } = self;
+        let mut inner =
+            Draw { random, at, runs_once: false, calm: *calm, cast, weights, next, depth: DEEPEST };
+        Some(inner.steps())
+    }
+
     fn number(&mut self) -> PartId {
         *self.next += 1;
         *self.next

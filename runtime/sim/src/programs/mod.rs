@@ -4,11 +4,12 @@
 //! [`actors`]) at which times, what each turn then does ([`stage`]), and what goes wrong meanwhile. Clients ([`client`])
 //! carry it out on the simulated cluster ([`theatre`], [`scenario`]). The [`witness`] sees what becomes durable and what
 //! leaves, and holds it against the [`model`]: turns are applied whole, once, in one order, and nothing shows before its
-//! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`]). A failing
-//! program is made small ([`shrink`]).
+//! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`], [`channels`]). A
+//! failing program is made small ([`shrink`]).
 
 pub(crate) mod actors;
 pub(crate) mod cast;
+mod channels;
 mod client;
 mod draw;
 mod model;

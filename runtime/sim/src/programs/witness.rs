@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::cast::Who;
+use super::channels::Channels;
 use super::model::Model;
 use super::order;
 use super::origins::Origins;
@@ -83,6 +84,7 @@ pub(super) struct State {
     left: BTreeMap<PartId, Vec<(Who, Line)>>,
     calls: BTreeMap<Who, BTreeSet<CallId>>,
     pub(super) order: order::Order,
+    pub(super) channels: Channels,
     /// How far clients know each actor to have come.
     known: BTreeMap<Who, u64>,
     /// The network has delivered these twice.
@@ -105,10 +107,11 @@ impl Observer for Witness {
     fn happened(&self, event: Event<'_>) {
         match event {
             Event::Durable(_, record) => {
-                if let RecordKind::Commit(commit) = &record.kind
-                    && let Some(who) = Who::of(&commit.actor)
-                {
-                    self.durable(who, commit);
+                if let RecordKind::Commit(commit) = &record.kind {
+                    match Who::of(&commit.actor) {
+                        Some(who) => self.durable(who, commit),
+                        None => self.channel_commits(commit),
+                    }
                 }
             }
             Event::ReplyLeaves(call, outcome) => self.reply_leaves(call, outcome),
@@ -202,6 +205,10 @@ impl Witness {
                     self.violate("i3_a_call_leaves_after_what_its_turn_saw", message);
                 }
             }
+            Some(By::Topic) => {
+                let is_sent = self.is_sent(&state, who, script.id);
+                self.check("i3_a_message_leaves_after_its_turn", is_sent);
+            }
             Some(by @ (By::Tell | By::Reliable | By::Delayed | By::Ticks(_)))
                 if state.ran(origin.parent) == 0 =>
             {
@@ -288,6 +295,7 @@ impl Witness {
         let line = after.line;
         state.lines.entry(who).or_default().push(after);
         self.applied(&mut state, who, script, line);
+        self.publishes(&mut state, who, commit);
     }
 
     /// A turn that ran this script counts from now on.
@@ -296,6 +304,9 @@ impl Witness {
         state.ran.entry(script.id).or_default().push(line);
         let Some(origin) = self.origins.get(script.id) else { return };
         self.counts.lock().count(origin.by);
+        if origin.by == Some(By::Topic) {
+            self.hears(state, who, script.id);
+        }
         self.check("what_was_sent_once_is_applied_once", self.within_bounds(state, who, script));
         self.check("messages_come_in_order", self.in_order(state, who, script));
     }

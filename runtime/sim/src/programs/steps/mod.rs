@@ -59,13 +59,15 @@ pub(crate) struct Sends<'a> {
 pub(crate) enum To {
     /// The actor of the step.
     Itself,
+    /// Whoever listens then. Its script sends nothing on.
+    Listeners,
     Other(Who),
 }
 
 impl To {
     pub(crate) fn from(self, at: Who) -> Who {
         match self {
-            Self::Itself => at,
+            Self::Itself | Self::Listeners => at,
             Self::Other(who) => who,
         }
     }
@@ -83,6 +85,8 @@ pub(crate) enum By {
     /// A reminder with so many ticks.
     Ticks(u32),
     Timer,
+    /// A publication.
+    Topic,
 }
 
 macro_rules! kinds {
@@ -158,6 +162,8 @@ kinds! {
     Remind in reminders,
     Tick in ticks,
     Timer in timers,
+    Publish in publications,
+    Listen in subscriptions,
     Fail in failures,
     Wait in waits,
     Leave in lifecycle,
