@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::Gateway;
+use crate::group::NodeGroup;
 use crate::pod::PodSettings;
 use crate::schema::quantities;
 use crate::status::ActorClusterStatus;
@@ -61,12 +62,27 @@ use crate::storage::Storage;
         "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
     ).message(
         "the name begins the names of the pods and is not valid for them; use at most 40 of a-z, 0-9 and '-', first a letter, last no '-'"
+    ),
+    validation = Rule::new(
+        "!has(self.spec.groups) || self.spec.groups.all(g, self.metadata.name.size() + g.name.size() <= 51)"
+    ).message(
+        "the name of the cluster and that of a group are too long together for a StatefulSet; use at most 51 characters for both"
     )
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = quantities)]
 #[x_kube(validation = Rule::new("self.replicas <= self.shards").field_path(".replicas").message(
     "there are more replicas than shards, and a node without a shard has nothing to do; lower replicas, or make the cluster with more shards"
+))]
+#[x_kube(validation = Rule::new(
+    "!has(self.groups) || self.shards + self.groups.map(g, g.shards).sum() <= 16384"
+).field_path(".groups").message(
+    "the cluster and its groups have more than 16384 shards together; lower shards, or those of a group"
+))]
+#[x_kube(validation = Rule::new(
+    "(has(self.groups) ? self.groups.size() : 0) == (has(oldSelf.groups) ? oldSelf.groups.size() : 0) && [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].all(i, !has(self.groups) || i >= self.groups.size() || (self.groups[i].name == oldSelf.groups[i].name && self.groups[i].shards == oldSelf.groups[i].shards))"
+).field_path(".groups").message(
+    "the groups, their order and their shards decide where every actor belongs and cannot be changed; set them back, or make a new ActorCluster with the other groups"
 ))]
 pub struct ActorClusterSpec {
     /// How many nodes the cluster has, each in a pod of its own.
@@ -98,6 +114,13 @@ pub struct ActorClusterSpec {
         "shards decides where every actor belongs and cannot be changed; set it back, or make a new ActorCluster with the other number"
     ))]
     pub shards: u16,
+
+    /// Groups of nodes for the actor types that are pinned to them, such as `gpu`. Each has nodes and shards of its own,
+    /// beside those that `replicas` and `shards` tell. Which groups there are, and their shards, cannot be changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub groups: Vec<NodeGroup>,
 
     /// What the nodes keep the state of actors in.
     #[serde(default)]

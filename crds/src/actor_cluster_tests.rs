@@ -74,6 +74,83 @@ fn there_are_at_most_as_many_replicas_as_shards() {
     refuses(json!({"replicas": 5, "shards": 4}), "spec.replicas", "lower replicas");
 }
 
+fn groups(groups: Value) -> Value {
+    json!({"groups": groups})
+}
+
+/// One group that differs in these fields.
+fn group(fields: Value) -> Value {
+    let mut whole = json!({"name": "gpu", "replicas": 1});
+    whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    groups(json!([whole]))
+}
+
+#[test]
+fn a_group_has_a_name_and_a_number_of_nodes_and_the_rest_by_default() {
+    accepts(group(json!({})));
+    let spec = cluster(group(json!({"replicas": 2}))).spec;
+    assert_eq!((spec.groups[0].shards, &spec.groups[0].resources, &spec.groups[0].pod), (64, &None, &None));
+    assert_eq!((spec.total_shards(), spec.total_replicas()), (1024 + 64, 3 + 2));
+    assert_eq!(spec.node_names("demo"), ["demo-0", "demo-1", "demo-2", "demo-gpu-0", "demo-gpu-1"]);
+}
+
+#[test]
+fn the_name_of_a_group_fits_the_names_of_pods() {
+    for name in ["a", "gpu-2", "fifteen-letters"] {
+        accepts(group(json!({"name": name})));
+    }
+    for name in ["", "GPU", "2", "gpu-", "g.u"] {
+        refuses(group(json!({"name": name})), "spec.groups[0].name", "use a-z, 0-9 and '-'");
+    }
+    let named = |letters: usize| named(&"a".repeat(letters), group(json!({"name": "fifteen-letters"})));
+    assert_eq!(named(36).validate_cel(), Ok(()));
+    let (_, message) = refusal(named(37).validate_cel());
+    assert!(message.contains("at most 51 characters for both"), "{message}");
+}
+
+#[test]
+fn a_group_has_at_most_as_many_replicas_as_shards() {
+    accepts(group(json!({"replicas": 2, "shards": 2})));
+    refuses(
+        group(json!({"replicas": 3, "shards": 2})),
+        "spec.groups[0].replicas",
+        "lower the group's replicas",
+    );
+}
+
+#[test]
+fn all_shards_together_have_a_limit() {
+    let two = |shards: u16| {
+        groups(json!([
+            {"name": "a", "replicas": 1, "shards": 8000},
+            {"name": "b", "replicas": 1, "shards": shards},
+        ]))
+    };
+    accepts(two(16_384 - 1024 - 8000));
+    refuses(two(16_384 - 1024 - 8000 + 1), "spec.groups", "lower shards, or those of a group");
+}
+
+#[test]
+fn the_groups_and_their_shards_stay_and_their_replicas_may_change() {
+    let (gpu, big) = (json!({"name": "gpu", "replicas": 1}), json!({"name": "big", "replicas": 1}));
+    let both = groups(json!([gpu, big]));
+    accepts_change(json!({}), groups(json!([])));
+    accepts_change(
+        group(json!({})),
+        group(json!({"replicas": 2, "resources": {}, "pod": {"labels": {"a": "b"}}})),
+    );
+    for (from, to) in [
+        (json!({}), group(json!({}))),
+        (group(json!({})), json!({})),
+        (group(json!({})), both.clone()),
+        (both, groups(json!([big, gpu]))),
+        (group(json!({})), group(json!({"name": "cpu"}))),
+        (group(json!({})), group(json!({"shards": 65}))),
+    ] {
+        refuses_change(from, to, "spec.groups", "set them back");
+    }
+}
+
 #[test]
 fn an_image_is_one_word() {
     accepts(json!({"image": "registry.example/counters:1.2@sha256:ab"}));

@@ -13,6 +13,7 @@
 mod actor_cluster;
 mod definition;
 mod gateway;
+mod group;
 pub mod manifest;
 pub mod names;
 mod pod;
@@ -25,6 +26,7 @@ mod storage;
 pub use actor_cluster::{ActorCluster, ActorClusterSpec};
 pub use definition::crd_yaml;
 pub use gateway::{Gateway, ServiceType};
+pub use group::NodeGroup;
 pub use pod::PodSettings;
 pub use reference::reference_markdown;
 pub use shard_map::{Entry, Evidence, Member, NodeRun, ShardMap, ShardMapSpec};

@@ -1,12 +1,15 @@
 //! What a cluster's objects, labels, ports and identities are called: written once, for the operator that makes them
 //! and for whoever looks for them (nodes, placement API, command line).
 //!
-//! Every name begins with the cluster's, which has at most 40 characters, so all of them fit a DNS label.
+//! Every name begins with the cluster's, which has at most 40 characters, so all of them fit a DNS label. With a group's
+//! name it has at most 52: Kubernetes puts `-` and a hash of ten behind the name of a StatefulSet, as a label of 63.
 
 /// The group of the custom resources, and the prefix of labels and annotations.
 pub const GROUP: &str = "greenroom.dev";
 /// The label that names the cluster, on every object of it.
 pub const CLUSTER_LABEL: &str = "greenroom.dev/cluster";
+/// The label that names the group of nodes, on the StatefulSet and the pods of a group.
+pub const GROUP_LABEL: &str = "greenroom.dev/group";
 /// The annotation with the hash of what the operator wants an object to be.
 pub const HASH_ANNOTATION: &str = "greenroom.dev/hash";
 /// The annotation with the hash of a node's settings, on its pod.
@@ -55,9 +58,22 @@ pub const HEALTH_PORT: (&str, u16) = ("health", 7403);
 /// The files of a TLS secret and directory, as in every `kubernetes.io/tls` secret, and the trust anchors beside them.
 pub const TLS_FILES: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 
-/// The StatefulSet and the PodDisruptionBudget. Pods are `<cluster>-<ordinal>`.
+/// The StatefulSet of the general nodes, and the PodDisruptionBudget of all nodes.
 pub fn stateful_set(cluster: &str) -> String {
     cluster.to_owned()
+}
+
+/// The StatefulSet of a group of nodes.
+pub fn group_stateful_set(cluster: &str, group: &str) -> String {
+    format!("{cluster}-{group}")
+}
+
+/// A node and its pod: one of a group, or a general one.
+pub fn node(cluster: &str, group: Option<&str>, ordinal: u16) -> String {
+    match group {
+        Some(group) => format!("{cluster}-{group}-{ordinal}"),
+        None => format!("{cluster}-{ordinal}"),
+    }
 }
 
 /// The ShardMap of a page.

@@ -10,14 +10,18 @@ use crate::{ActorCluster, schema};
 const KUBERNETES_API: &str = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.33/";
 
 /// The fields whose type is Kubernetes' own, and the anchor of its description.
-const KUBERNETES_TYPES: [(&str, &str, &str); 6] = [
+const KUBERNETES_TYPES: [(&str, &str, &str); 7] = [
     ("spec.env[]", "EnvVar", "envvar-v1-core"),
+    ("spec.groups[].resources", "ResourceRequirements", "resourcerequirements-v1-core"),
     ("spec.resources", "ResourceRequirements", "resourcerequirements-v1-core"),
     ("spec.pod.affinity", "Affinity", "affinity-v1-core"),
     ("spec.pod.tolerations[]", "Toleration", "toleration-v1-core"),
     ("spec.pod.topologySpreadConstraints[]", "TopologySpreadConstraint", "topologyspreadconstraint-v1-core"),
     ("status.conditions[]", "Condition", "condition-v1-meta"),
 ];
+
+/// The fields that have the same fields below them as another one, whose rows tell them.
+const LIKE: [(&str, &str); 1] = [("spec.groups[].pod", "spec.pod")];
 
 /// The reference of `ActorCluster` as Markdown: a table of path, type, default, description and rules of each field.
 pub fn reference_markdown() -> String {
@@ -53,9 +57,9 @@ fn rows(text: &mut String, path: &str, schema: &Value, required: bool) {
     fields(text, &format!("{path}[]"), &schema["items"]);
 }
 
-/// The rows of the fields of an object, unless Kubernetes describes them.
+/// The rows of the fields of an object, unless Kubernetes or other rows describe them.
 fn fields(text: &mut String, path: &str, schema: &Value) {
-    if kubernetes_type(path).is_some() {
+    if kubernetes_type(path).is_some() || like(path).is_some() {
         return;
     }
     let required =
@@ -69,6 +73,9 @@ fn type_name(path: &str, schema: &Value) -> String {
     if let Some((_, name, anchor)) = kubernetes_type(path) {
         return format!("[{name}]({KUBERNETES_API}#{anchor})");
     }
+    if let Some(other) = like(path) {
+        return format!("as `{other}`");
+    }
     let name = schema["type"].as_str().unwrap_or("any");
     match (name, schema["additionalProperties"]["type"].as_str()) {
         ("array", _) => format!("list of {}", type_name(&format!("{path}[]"), &schema["items"])),
@@ -79,6 +86,10 @@ fn type_name(path: &str, schema: &Value) -> String {
 
 fn kubernetes_type(path: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
     KUBERNETES_TYPES.iter().find(|(known, ..)| *known == path)
+}
+
+fn like(path: &str) -> Option<&'static str> {
+    LIKE.iter().find(|(known, _)| *known == path).map(|(_, other)| *other)
 }
 
 /// The bounds, values and rules of a field, in words.
@@ -148,6 +159,12 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_are_like_others_are_not_told_twice() {
+        assert!(row("spec.groups[].pod").starts_with("| `spec.groups[].pod` | as `spec.pod` |"));
+        assert!(!reference_markdown().contains("spec.groups[].pod."));
+    }
+
+    #[test]
     fn every_row_has_five_cells() {
         let text = reference_markdown();
         let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
@@ -171,6 +188,9 @@ mod tests {
                 .into_iter()
                 .flatten()
                 .for_each(|(_, child)| visit(child, checked));
+            if schema["items"].is_object() {
+                visit(&schema["items"], checked);
+            }
         }
         let mut checked = 0;
         visit(&schema::of::<ActorCluster>(), &mut checked);

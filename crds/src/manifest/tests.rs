@@ -223,6 +223,10 @@ fn a_value_out_of_bounds_is_refused_with_the_bounds() {
             "spec:\n  env:\n  - name: A\n  - name: A\n",
             "8:5 spec.env[1]: has the name `A` of an earlier item -> remove one of the two",
         ),
+        (
+            "spec:\n  replicas: 3\n  groups:\n  - {name: gpu, replicas: 1}\n  - {name: gpu, replicas: 2}\n",
+            "9:5 spec.groups[1]: has the name `gpu` of an earlier item -> remove one of the two",
+        ),
         ("spec:\n  env:\n  - value: a\n", "7:5 spec.env[0].name: is missing -> add `name: ` and a value"),
     ]);
 }
