@@ -7,11 +7,13 @@ mod basics;
 mod measure;
 mod peer;
 mod report;
+mod scale;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use tempfile::TempDir;
 
 use actors::{Machine, Role};
 
@@ -43,6 +45,8 @@ enum Program {
     Basics,
     /// Turns in process, beside the floor and beside other frameworks
     Actors,
+    /// What must not become slow when there is much of it: reminders at once, items of a map
+    Scale,
     /// A node of the cluster that the environment names
     #[value(hide = true)]
     Node,
@@ -79,6 +83,7 @@ async fn run(args: Args) -> Result<()> {
     let report = match args.program {
         Program::Basics => basics::run(args.rounds, only).await?,
         Program::Actors => actors::run(args.rounds, only, args.peers.as_deref()).await?,
+        Program::Scale => scale::run(args.rounds, only).await?,
         Program::Node => return basics::mesh::node().await,
         Program::Echo => return basics::tcp::serve().await,
         Program::Activations => return basics::memory::grow().await,
@@ -102,4 +107,12 @@ async fn run(args: Args) -> Result<()> {
         actors::draw(&report, &file)?;
     }
     Ok(())
+}
+
+/// A temporary directory beside this program: the one for temporary files is often in memory, where a sync costs
+/// nothing.
+fn scratch() -> Result<TempDir> {
+    let program = std::env::current_exe()?;
+    let target = program.parent().context("a program is in a directory")?;
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
 }

@@ -12,7 +12,7 @@ mod peers;
 /// Measure: build the benchmarks optimised and run one of them.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which benchmark, such as `basics`, `actors` or `placements`.
+    /// Which benchmark, such as `basics`, `actors`, `scale` or `placements`.
     name: String,
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]

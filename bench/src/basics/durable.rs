@@ -68,7 +68,7 @@ async fn commits(rig: Arc<impl Commit>, callers: u32, each: u32) -> Result<Cost>
 }
 
 pub(super) async fn run(report: &mut Report, rounds: u32) -> Result<()> {
-    let directory = super::scratch()?;
+    let directory = crate::scratch()?;
     let runtime = Runtime::local().actor::<Account>().data_dir(directory.path().join("data")).start().await?;
     let group = Arc::new(Group::start(&directory.path().join("log"))?);
 

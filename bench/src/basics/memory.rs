@@ -43,7 +43,7 @@ pub(crate) async fn grow() -> Result<()> {
 pub(super) async fn run(report: &mut Report, rounds: u32) -> Result<()> {
     for round in 1..=rounds {
         eprint!("\rmemory: round {round} of {rounds} ");
-        let directory = super::scratch()?;
+        let directory = crate::scratch()?;
         let mut node = Peer::start("node", &environment("bench-0", directory.path()))?;
         let resident = node.line().await?.parse()?;
         node.stop().await?;

@@ -160,7 +160,7 @@ async fn asks(rig: Arc<impl RoundTrip>, peer: u32, callers: u32, asks: u32) -> R
 }
 
 pub(super) async fn run(report: &mut Report, rounds: u32) -> Result<()> {
-    let directory = super::scratch()?;
+    let directory = crate::scratch()?;
     let (runtime, node) = two_nodes(directory.path()).await?;
     let mut server = Peer::start("echo", &BTreeMap::new())?;
     let (node_pid, server_pid) = (node.pid(), server.pid());

@@ -7,9 +7,8 @@ pub(crate) mod memory;
 pub(crate) mod mesh;
 pub(crate) mod tcp;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Error, Result};
 use clap::ValueEnum;
-use tempfile::TempDir;
 
 use crate::report::Report;
 
@@ -40,12 +39,4 @@ pub(crate) async fn run(rounds: u32, only: Option<&str>) -> Result<Report> {
         }
     }
     Ok(report)
-}
-
-/// A temporary directory beside this program: the one for temporary files is often in memory, where a sync costs
-/// nothing.
-fn scratch() -> Result<TempDir> {
-    let program = std::env::current_exe()?;
-    let target = program.parent().context("a program is in a directory")?;
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
 }

@@ -7,4 +7,5 @@ fn each_mistake_is_one_readable_error() {
     cases.pass("tests/ui/pass/*.rs");
     cases.compile_fail("tests/ui/actor/*.rs");
     cases.compile_fail("tests/ui/methods/*.rs");
+    cases.compile_fail("tests/ui/workflow/*.rs");
 }
