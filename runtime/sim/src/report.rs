@@ -136,6 +136,8 @@ stats! {
     published,
     /// Subscriptions that turns have made or ended.
     subscriptions,
+    /// States of relaxed actors that somebody was shown and a crash took back.
+    taken_back,
     /// Ends of runs: crashes, and the ends of drained and refused ones.
     crashes,
     /// Planned stops.

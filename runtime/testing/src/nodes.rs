@@ -239,6 +239,7 @@ impl Nodes {
             Box::pin(async move {
                 running.driver.drain(timeout).await;
                 nodes.world.trace.add(format!("node-{number} has drained"));
+                nodes.world.tell(Event::Drained);
                 then(&nodes);
             }),
         );

@@ -24,6 +24,8 @@ pub enum Event<'a> {
     Ended,
     /// A node begins to drain.
     Drains,
+    /// A node has drained, and its run is about to end.
+    Drained,
     /// A node stands still from now on.
     Paused,
     /// A node says that it cannot take part.

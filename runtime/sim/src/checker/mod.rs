@@ -59,6 +59,7 @@ impl Observer for Checker {
             Event::Started => self.stats.lock().starts += 1,
             Event::Ended => self.stats.lock().crashes += 1,
             Event::Drains => self.stats.lock().drains += 1,
+            Event::Drained => {}
             Event::Paused => self.stats.lock().pauses += 1,
             Event::CannotGoOn(error) => self.node_failed(error),
             Event::Replaced(owners) => self.stats.lock().replaced += owners as u64,

@@ -23,9 +23,18 @@ pub(crate) struct Keeper {
 pub(crate) struct Shelf {
     page: Page,
     #[index]
-    pub(crate) tag: Option<u32>,
-    pub(crate) things: Map<u8, i64>,
-    pub(crate) trail: List<i64>,
+    tag: Option<u32>,
+    things: Map<u8, i64>,
+    trail: List<i64>,
+}
+
+/// Relaxed, with collections. Messages and ticks are committed at once.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", relaxed("80ms"), idle_timeout = "700ms")]
+pub(crate) struct Scribe {
+    page: Page,
+    things: Map<u8, i64>,
+    trail: List<i64>,
 }
 
 /// Volatile.
@@ -68,6 +77,23 @@ impl Shelf {
 }
 
 #[actor_methods(crate = "greenroom_core")]
+impl Scribe {
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
+        stage::run(self, cx, script).await.map(drop)
+    }
+
+    pub(crate) async fn look(&self, cx: &Cx) -> Result<Look, Failed> {
+        let things = self.things.page(cx, None::<&u8>, ALL).await?;
+        let trail = self.trail.page(cx, 0, ALL).await?;
+        Ok(Look { page: self.page.clone(), tag: None, things, trail })
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
 impl Ghost {
     pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
         stage::run(self, cx, script).await
@@ -89,8 +115,22 @@ impl Stage for Shelf {
         &mut self.page
     }
 
-    fn shelf(&mut self) -> Option<&mut Shelf> {
-        Some(self)
+    fn collections(&mut self) -> Option<(&mut Map<u8, i64>, &mut List<i64>)> {
+        Some((&mut self.things, &mut self.trail))
+    }
+
+    fn tag(&mut self) -> Option<&mut Option<u32>> {
+        Some(&mut self.tag)
+    }
+}
+
+impl Stage for Scribe {
+    fn page(&mut self) -> &mut Page {
+        &mut self.page
+    }
+
+    fn collections(&mut self) -> Option<(&mut Map<u8, i64>, &mut List<i64>)> {
+        Some((&mut self.things, &mut self.trail))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who plays: a few actors of three types. Calls inside turns go to later ones only, so that no two wait for each other.
+//! Who plays: a few actors of four types. Calls inside turns go to later ones only, so that no two wait for each other.
 
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Keeper,
     /// Durable, with collections and an index.
     Shelf,
+    /// Relaxed, with collections.
+    Scribe,
     /// Volatile.
     Ghost,
 }
@@ -28,8 +30,14 @@ impl Who {
         self.number.to_string()
     }
 
+    /// It is stored, and remembers its calls.
     pub(crate) fn is_durable(self) -> bool {
         self.kind != Kind::Ghost
+    }
+
+    /// It is stored later.
+    pub(crate) fn is_relaxed(self) -> bool {
+        self.kind == Kind::Scribe
     }
 
     /// The actor with this identity; `None` if it is none of a program.
@@ -37,6 +45,7 @@ impl Who {
         let kind = match actor.actor_type.as_str() {
             "Keeper" => Kind::Keeper,
             "Shelf" => Kind::Shelf,
+            "Scribe" => Kind::Scribe,
             "Ghost" => Kind::Ghost,
             _ => return None,
         };
@@ -67,6 +76,10 @@ macro_rules! with_actor {
             }
             $crate::programs::cast::Kind::Shelf => {
                 let $actor = $origin.actor::<$crate::programs::actors::Shelf>(&key);
+                $then
+            }
+            $crate::programs::cast::Kind::Scribe => {
+                let $actor = $origin.actor::<$crate::programs::actors::Scribe>(&key);
                 $then
             }
             $crate::programs::cast::Kind::Ghost => {

@@ -81,6 +81,7 @@ pub(crate) async fn client(theatre: &Arc<Theatre>, ask: &Ask) {
         && let Answer::Ran(first) = answer
         && let Answer::Ran(again) = attempt(theatre, &wish, Instant::now() + Duration::from_secs(1)).await
         && wish.to.is_durable()
+        && !wish.to.is_relaxed()
         && again != first
     {
         let message = format!("{} №{ran:?} was answered {first:?}, then {again:?}", wish.to);

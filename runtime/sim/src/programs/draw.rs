@@ -55,7 +55,8 @@ impl Draw<'_> {
             return None;
         }
         let Draw { random, runs_once, calm, cast, weights, next, depth, .. } = self;
-        let runs_once = *runs_once && !repeats && at.is_durable();
+        // What a relaxed turn sends it may send again, when a crash has taken it.
+        let runs_once = *runs_once && !repeats && at.is_durable() && !self.at.is_relaxed();
         let mut inner = Draw { random, at, runs_once, calm: *calm, cast, weights, next, depth: *depth + 1 };
         Some(inner.steps())
     }
@@ -147,9 +148,10 @@ impl Program {
     }
 }
 
-/// Two to six actors, at least one of them durable.
+/// Two to six actors, at least one of them durable at once.
 fn cast(random: &mut Rng) -> Vec<Who> {
-    let kinds = [Kind::Keeper, Kind::Keeper, Kind::Shelf, Kind::Shelf, Kind::Ghost];
+    let kinds =
+        [Kind::Keeper, Kind::Keeper, Kind::Shelf, Kind::Shelf, Kind::Scribe, Kind::Scribe, Kind::Ghost];
     let mut cast: Vec<_> = (1..random.u8(2..=6))
         .map(|number| Who { number, kind: kinds[random.usize(..kinds.len())] })
         .collect();

@@ -15,6 +15,7 @@ mod draw;
 mod model;
 mod order;
 mod origins;
+mod relaxed;
 mod scenario;
 mod script;
 mod shrink;

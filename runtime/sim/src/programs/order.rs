@@ -18,6 +18,11 @@ impl Witness {
     pub(super) fn within_bounds(&self, state: &State, who: Who, script: &Script) -> Result<(), String> {
         let Some(origin) = self.origins.get(script.id) else { return Ok(()) };
         let (ran, parents) = (state.ran(script.id), state.ran(origin.parent));
+        let parents = match origin.by {
+            // What a relaxed turn tells leaves before it is written, and again if it is lost and repeated.
+            Some(By::Tell | By::Timer) if origin.from.is_relaxed() => state.relaxed.ended(origin.parent),
+            _ => parents,
+        };
         let most = match origin.by {
             // A client repeats its calls, and volatile actors do not remember what they have done.
             None | Some(By::Tell | By::Reliable | By::Delayed) if !who.is_durable() => return Ok(()),

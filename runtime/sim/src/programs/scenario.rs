@@ -127,6 +127,7 @@ async fn judge(theatre: &Arc<Theatre>) {
                 let message = format!("{who} shows version {}, {there} is durable", look.page.line.version);
                 witness.violate("nothing_is_older_than_what_was_told", message);
             }
+            Some(look) if who.is_relaxed() => witness.is_at_rest(*who, look.page.line),
             Some(_) => {}
             None => {
                 let message = format!("nobody serves {who} {SERVED_AGAIN_WITHIN:?} after healing");

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_core::{AppError, CallError, CallId, CollectionError, Cx};
+use greenroom_core::{AppError, CallError, CallId, CollectionError, Cx, List, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::actors::Shelf;
 use super::cast::Who;
 use super::script::{PartId, Script};
 use super::witness;
@@ -107,8 +106,13 @@ impl From<CollectionError> for Failed {
 pub(crate) trait Stage: Send {
     fn page(&mut self) -> &mut Page;
 
-    /// Its collections and its index, if it has any.
-    fn shelf(&mut self) -> Option<&mut Shelf> {
+    /// Its collections, if it has any.
+    fn collections(&mut self) -> Option<(&mut Map<u8, i64>, &mut List<i64>)> {
+        None
+    }
+
+    /// What it is found by, if anything.
+    fn tag(&mut self) -> Option<&mut Option<u32>> {
         None
     }
 }
@@ -147,6 +151,6 @@ pub(crate) async fn run<S: Stage>(stage: &mut S, cx: &Cx, script: Script) -> Res
     let page = stage.page();
     page.line = before.next(script.id, cx.call_id());
     page.last = script.id;
-    witness::with(|witness| witness.ends(who, page, &script));
+    witness::with(|witness| witness.ends(who, page, &script, cx.call_id(), before));
     Ok(Reply { line: page.line })
 }

@@ -12,7 +12,7 @@ use greenroom_testing::{Mutation, Nodes, Running, World};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::actors::{Ghost, Keeper, Shelf};
+use super::actors::{Ghost, Keeper, Scribe, Shelf};
 use super::cast::Who;
 use super::script::{Program, Script};
 use super::witness::Witness;
@@ -35,7 +35,7 @@ impl Theatre {
         world.set_conditions(|conditions| *conditions = program.conditions);
         world.trace.add(program.to_string());
         let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder| {
-            engine.register::<Keeper>().register::<Shelf>().register::<Ghost>()
+            engine.register::<Keeper>().register::<Shelf>().register::<Scribe>().register::<Ghost>()
         });
         let nodes = Nodes::new(&world, program.nodes, program.shards, types);
         Arc::new(Self { world, nodes, program, witness, over: AtomicBool::new(false) })

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::journal::{Commit, RecordKind};
@@ -20,6 +21,7 @@ use super::channels::Channels;
 use super::model::Model;
 use super::order;
 use super::origins::Origins;
+use super::relaxed::{self, Relaxed};
 use super::script::{PartId, Program, Script};
 use super::stage::{Failed, Line, Look, Page, Reply};
 use super::steps::By;
@@ -63,6 +65,8 @@ pub(crate) struct Witness {
     pub(crate) world: OnceLock<Weak<World>>,
     pub(crate) smuggler: OnceLock<Smuggler>,
     mutation: Option<Mutation>,
+    pub(super) loss_window: Option<Duration>,
+    pub(super) journal_gets_full: bool,
     pub(super) state: Mutex<State>,
     violation: Mutex<Option<Violation>>,
 }
@@ -82,9 +86,10 @@ pub(super) struct State {
     begun: BTreeMap<PartId, u64>,
     /// What turns had seen when they called others, by the script that they called with.
     left: BTreeMap<PartId, Vec<(Who, Line)>>,
-    calls: BTreeMap<Who, BTreeSet<CallId>>,
+    pub(super) calls: BTreeMap<Who, BTreeSet<CallId>>,
     pub(super) order: order::Order,
     pub(super) channels: Channels,
+    pub(super) relaxed: Relaxed,
     /// How far clients know each actor to have come.
     known: BTreeMap<Who, u64>,
     /// The network has delivered these twice.
@@ -126,7 +131,11 @@ impl Observer for Witness {
             Event::CannotGoOn(error) => self.violate("the_map_and_the_logs_agree", error.to_string()),
             Event::Lost => self.stats.lock().lost += 1,
             Event::Started => self.stats.lock().starts += 1,
-            Event::Ended => self.stats.lock().crashes += 1,
+            Event::Ended => {
+                self.stats.lock().crashes += 1;
+                self.state.lock().relaxed.node_ended();
+            }
+            Event::Drained => self.state.lock().relaxed.node_has_drained(),
             Event::Drains => self.stats.lock().drains += 1,
             Event::Paused => self.stats.lock().pauses += 1,
             Event::Replaced(owners) => self.stats.lock().replaced += owners as u64,
@@ -143,6 +152,8 @@ impl Witness {
         Arc::new(Self {
             origins: Origins::of(program),
             calm: program.calm,
+            loss_window: relaxed::loss_window(program),
+            journal_gets_full: relaxed::journal_gets_full(program),
             stats: Mutex::default(),
             counts: Mutex::default(),
             world: OnceLock::new(),
@@ -196,8 +207,18 @@ impl Witness {
             let message = format!("a turn of {who} begins with {page:?}, which no turn has made");
             self.violate("a_failed_turn_leaves_nothing", message);
         }
+        if who.is_relaxed() {
+            self.goes_on_from(&mut state, who, line);
+        }
         let Some(origin) = self.origins.get(script.id) else { return };
         match origin.by {
+            Some(By::Tell) if origin.from.is_relaxed() => {
+                if !state.has_ended(origin.from, origin.parent) {
+                    let message =
+                        format!("№{} begins by Tell, but №{} has not ended", script.id, origin.parent);
+                    self.violate("i3_a_message_leaves_after_its_turn", message);
+                }
+            }
             Some(By::Call) => {
                 let left = state.left.get(&script.id).map_or(&[][..], Vec::as_slice);
                 if !left.iter().any(|(caller, seen)| state.is_line(*caller, *seen)) {
@@ -221,10 +242,13 @@ impl Witness {
     }
 
     /// A turn is about to end well.
-    pub(crate) fn ends(&self, who: Who, page: &Page, script: &Script) {
+    pub(crate) fn ends(&self, who: Who, page: &Page, script: &Script, call: CallId, before: Line) {
         self.note(|| format!("{who} ends №{} at {}", script.id, page.line.version));
         let mut state = self.state.lock();
         state.pages.insert((who, page.line), page.clone());
+        if who.is_relaxed() {
+            self.relaxes(&mut state, (who, page), script, call, before);
+        }
         if !who.is_durable() {
             let life = (who, page.line.born);
             let before = state.lives.get(&life).cloned().unwrap_or_else(|| Model {
@@ -265,6 +289,9 @@ impl Witness {
         if page.line == before.line {
             return self.check("a_turn_does_what_its_script_says", same(who, &before, &page, Some(tag)));
         }
+        if who.is_relaxed() {
+            return self.is_written_behind(&mut state, who, &page, commit);
+        }
         let Some(script) = self.origins.script(page.last) else {
             return self
                 .violate("a_turn_does_what_its_script_says", format!("{who} ran no script: {page:?}"));
@@ -299,7 +326,7 @@ impl Witness {
     }
 
     /// A turn that ran this script counts from now on.
-    fn applied(&self, state: &mut State, who: Who, script: &Script, line: Line) {
+    pub(super) fn applied(&self, state: &mut State, who: Who, script: &Script, line: Line) {
         self.counts.lock().applied += 1;
         state.ran.entry(script.id).or_default().push(line);
         let Some(origin) = self.origins.get(script.id) else { return };
@@ -313,7 +340,9 @@ impl Witness {
 
     /// Something showed this state.
     pub(crate) fn told(&self, who: Who, line: Line, what: &str) {
-        if !self.state.lock().is_line(who, line) {
+        let mut state = self.state.lock();
+        self.is_shown(&mut state, who, line);
+        if !state.is_line(who, line) {
             let message = format!("{what} shows {who} at {line:?}, which is not durable");
             self.violate("i3_output_waits_for_its_commit", message);
         }
@@ -323,7 +352,10 @@ impl Witness {
     pub(crate) fn look_is_told(&self, who: Who, look: &Look) {
         self.told(who, look.page.line, "a look");
         let state = self.state.lock();
-        let model = state.lines.get(&who).and_then(|line| line.get(look.page.line.version as usize));
+        let model = match who.is_relaxed() {
+            true => state.relaxed.model(who, look.page.line),
+            false => state.lines.get(&who).and_then(|line| line.get(look.page.line.version as usize)),
+        };
         if let Some(model) = model.filter(|model| model.look() != *look) {
             let message = format!("{who} shows {look:?}, the model {:?}", model.look());
             self.violate("reads_see_a_state_that_existed", message);
@@ -370,7 +402,7 @@ impl Witness {
 
     /// A client has been told this state of an actor, of which `known` was known when it began to ask.
     pub(crate) fn client_knows(&self, who: Who, line: Line, known: u64, ran: Option<PartId>) {
-        if !who.is_durable() {
+        if !who.is_durable() || who.is_relaxed() {
             return;
         }
         let mut state = self.state.lock();
@@ -408,6 +440,11 @@ impl State {
 
     /// Whether this state is one of the actor's line.
     fn is_line(&self, who: Who, line: Line) -> bool {
+        if who.is_relaxed() { self.may_show(who, line) } else { self.is_written(who, line) }
+    }
+
+    /// Whether this state is one of the actor's records.
+    pub(super) fn is_written(&self, who: Who, line: Line) -> bool {
         match self.lines.get(&who) {
             Some(states) => states.get(line.version as usize).is_some_and(|model| model.line == line),
             None => line.version == 0 || self.pages.contains_key(&(who, line)),
@@ -415,8 +452,21 @@ impl State {
     }
 
     /// What a turn heard of a call is true.
-    fn was_heard(&self, origins: &Origins, part: PartId, line: Option<Line>) -> Result<(), String> {
+    pub(super) fn was_heard(
+        &self,
+        origins: &Origins,
+        part: PartId,
+        line: Option<Line>,
+    ) -> Result<(), String> {
         let (Some(line), Some(origin)) = (line, origins.get(part)) else { return Ok(()) };
+        if origin.to.is_relaxed() {
+            return match self.relaxed.model(origin.to, line) {
+                Some(model) if model.last == part => Ok(()),
+                there => {
+                    Err(format!("№{part} was answered by {} at {line:?}, where is {there:?}", origin.to))
+                }
+            };
+        }
         let there = self.lines.get(&origin.to).map(|states| states.get(line.version as usize));
         match there {
             Some(Some(model)) if model.line == line && model.last == part => Ok(()),
@@ -429,7 +479,7 @@ impl State {
 }
 
 /// What an actor keeps is what the model keeps.
-fn same(who: Who, model: &Model, page: &Page, tag: Option<Option<u32>>) -> Result<(), String> {
+pub(super) fn same(who: Who, model: &Model, page: &Page, tag: Option<Option<u32>>) -> Result<(), String> {
     if model.page() == *page && tag.is_none_or(|tag| tag == model.tag) {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use super::super::model::Model;
 use super::super::stage::{Failed, Heard, Stage, Turn};
 use super::Kind;
 
-/// Changes a map or a list of a shelf.
+/// Changes a map or a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Arrange {
     Put { key: u8, value: i64 },
@@ -27,7 +27,7 @@ impl Kind for Arrange {
     const WEIGHT: u32 = 6;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
-        if draw.at.kind != Type::Shelf {
+        if !matches!(draw.at.kind, Type::Shelf | Type::Scribe) {
             return None;
         }
         let (key, value) = (draw.random.u8(..6), draw.random.i64(..1_000));
@@ -43,16 +43,16 @@ impl Kind for Arrange {
     }
 
     async fn play<S: Stage>(&self, stage: &mut S, turn: &Turn<'_>) -> Result<(), Failed> {
-        let Some(shelf) = stage.shelf() else { return Ok(()) };
+        let Some((things, trail)) = stage.collections() else { return Ok(()) };
         match *self {
-            Self::Put { key, value } => drop(shelf.things.insert(turn.cx, key, value).await?),
-            Self::Take { key } => drop(shelf.things.remove(turn.cx, &key).await?),
-            Self::Push { value } => shelf.trail.push(turn.cx, value)?,
-            Self::Set { index, value } if index < shelf.trail.len() => shelf.trail.set(turn.cx, index, value)?,
+            Self::Put { key, value } => drop(things.insert(turn.cx, key, value).await?),
+            Self::Take { key } => drop(things.remove(turn.cx, &key).await?),
+            Self::Push { value } => trail.push(turn.cx, value)?,
+            Self::Set { index, value } if index < trail.len() => trail.set(turn.cx, index, value)?,
             Self::Set { .. } => {}
-            Self::Pop => drop(shelf.trail.pop(turn.cx).await?),
-            Self::PopFront => drop(shelf.trail.pop_front(turn.cx).await?),
-            Self::Clear => shelf.things.clear(turn.cx).await?,
+            Self::Pop => drop(trail.pop(turn.cx).await?),
+            Self::PopFront => drop(trail.pop_front(turn.cx).await?),
+            Self::Clear => things.clear(turn.cx).await?,
         }
         Ok(())
     }

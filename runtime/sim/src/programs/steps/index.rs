@@ -26,8 +26,8 @@ impl Kind for Tag {
     }
 
     async fn play<S: Stage>(&self, stage: &mut S, _turn: &Turn<'_>) -> Result<(), Failed> {
-        if let Some(shelf) = stage.shelf() {
-            shelf.tag = self.0;
+        if let Some(tag) = stage.tag() {
+            *tag = self.0;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use greenroom_core::topics::{Subscribe, Unsubscribe};
 use greenroom_core::{CallError, Topic};
 use serde::{Deserialize, Serialize};
 
-use super::super::actors::{KeeperRef, ShelfRef};
+use super::super::actors::{KeeperRef, ScribeRef, ShelfRef};
 use super::super::cast::{Kind as Type, Who};
 use super::super::channels::Change;
 use super::super::draw::Draw;
@@ -52,6 +52,7 @@ impl Kind for Listen {
 fn subscribe(topic: &Topic<Script>, whom: Who) -> Subscribe {
     match whom.kind {
         Type::Shelf => topic.subscribe(ShelfRef::hear),
+        Type::Scribe => topic.subscribe(ScribeRef::hear),
         _ => topic.subscribe(KeeperRef::hear),
     }
     .actor(whom.key())
@@ -60,6 +61,7 @@ fn subscribe(topic: &Topic<Script>, whom: Who) -> Subscribe {
 fn unsubscribe(topic: &Topic<Script>, whom: Who) -> Unsubscribe {
     match whom.kind {
         Type::Shelf => topic.unsubscribe(ShelfRef::hear),
+        Type::Scribe => topic.unsubscribe(ScribeRef::hear),
         _ => topic.unsubscribe(KeeperRef::hear),
     }
     .actor(whom.key())
