@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cx::Cx;
-use crate::engine::{Hooks, Loaded, MethodEntry, OldState};
+use crate::engine::{Hooks, MethodEntry, OldState, SharedState};
 use crate::error::Result as AppResult;
 use crate::index::IndexedFields;
 use crate::reference::ActorRef;
@@ -186,9 +185,9 @@ pub trait Access: sealed::Sealed + Send + Sync + 'static {
     /// True for `&mut self`.
     const EXCLUSIVE: bool;
 
-    /// Borrows the state of a turn. An exclusive turn is the only holder of the `Arc`: the turn lock sees to that.
+    /// Borrows the state of a turn. An exclusive turn is its only holder: the turn lock sees to that.
     #[doc(hidden)]
-    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> Self::State<'_, A>;
+    fn borrow<A>(loaded: &mut SharedState<A>) -> Self::State<'_, A>;
 
     /// Borrows a state that its turn has lent.
     #[doc(hidden)]
@@ -206,9 +205,9 @@ pub enum Concurrent {}
 impl Access for Exclusive {
     type State<'a, A: 'a> = &'a mut A;
     const EXCLUSIVE: bool = true;
-    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> &mut A {
+    fn borrow<A>(loaded: &mut SharedState<A>) -> &mut A {
         let only = "the turn lock gives an exclusive turn the only reference to the state";
-        &mut Arc::get_mut(loaded).expect(only).state
+        &mut SharedState::get_mut(loaded).expect(only).state
     }
     fn lend<A>(state: &mut A) -> &mut A {
         state
@@ -218,7 +217,7 @@ impl Access for Exclusive {
 impl Access for Concurrent {
     type State<'a, A: 'a> = &'a A;
     const EXCLUSIVE: bool = false;
-    fn borrow<A>(loaded: &mut Arc<Loaded<A>>) -> &A {
+    fn borrow<A>(loaded: &mut SharedState<A>) -> &A {
         &loaded.state
     }
     fn lend<A>(state: &mut A) -> &A {

@@ -129,11 +129,14 @@ impl ActorId {
     /// Checks and takes a key.
     pub fn new(actor_type: ActorType, key: impl AsRef<str>) -> Result<Self, IdentityError> {
         let key = key.as_ref();
-        match key.len() {
-            0 => Err(IdentityError::EmptyKey(actor_type.into())),
-            1..=MAX_KEY_BYTES => Ok(Self { actor_type, key: key.into() }),
-            bytes => Err(IdentityError::LongKey { actor_type: actor_type.into(), bytes }),
-        }
+        check_key(key, actor_type.as_str())?;
+        Ok(Self { actor_type, key: key.into() })
+    }
+
+    /// The actor with this key of a type that the program knows.
+    pub(crate) fn of<A: Actor>(key: &SmolStr) -> Result<Self, IdentityError> {
+        check_key(key, A::TYPE)?;
+        Ok(Self { actor_type: ActorType::of::<A>(), key: key.clone() })
     }
 
     /// The shard that this actor belongs to, of `shards` in all.
@@ -183,6 +186,14 @@ impl ActorId {
         buffer[..ty.len()].copy_from_slice(ty);
         buffer[ty.len() + 1..end].copy_from_slice(key);
         hash(&buffer[..end])
+    }
+}
+
+fn check_key(key: &str, actor_type: &str) -> Result<(), IdentityError> {
+    match key.len() {
+        0 => Err(IdentityError::EmptyKey(actor_type.into())),
+        1..=MAX_KEY_BYTES => Ok(()),
+        bytes => Err(IdentityError::LongKey { actor_type: actor_type.into(), bytes }),
     }
 }
 

@@ -85,13 +85,13 @@ impl<M: Method> Call<M> {
     /// # Errors
     /// `Invalid` if the key of the target is none.
     pub fn tell(self) -> Result<(), CallError> {
-        match self.turn() {
-            Some(turn) => turn.tell(self),
-            None => match begin(self.into_prepared()) {
-                Some(call) => Letter::of(call).map(Letter::send_now),
-                None => Ok(()),
-            },
+        let mut call = self.into_prepared();
+        match call.head.origin.turn().cloned() {
+            Some(turn) => turn.send_at_end(Box::new(Letter::of(call)?)),
+            None if call.tell_now() => {}
+            None => Letter::of(call)?.send_now(),
         }
+        Ok(())
     }
 }
 
@@ -110,7 +110,7 @@ impl<M: Method> Letter<M> {
 
     fn of(call: Prepared<M>) -> Result<Self, CallError> {
         let context = call.head.checked_context()?;
-        let target = call.head.target.map_err(|error| CallError::Invalid(error.to_string()))?;
+        let target = call.target()?;
         let arguments = call.arguments.expect("a call that has not begun has its arguments");
         Ok(Self { origin: call.head.origin, target, context, arguments })
     }
@@ -120,17 +120,6 @@ impl<M: Method> Letter<M> {
     fn send_now(self) {
         send::<M>(&self.origin, self.target, self.context, self.arguments);
     }
-}
-
-/// Runs the turn of a program's message if that can be done now, else gives the message back.
-fn begin<M: Method>(mut call: Prepared<M>) -> Option<Prepared<M>> {
-    let head = &call.head;
-    let (Some(engine), Ok(target), None) = (head.origin.engine(), &head.target, head.request()) else {
-        return Some(call);
-    };
-    let arguments = call.arguments.take()?;
-    call.arguments = engine.tell_now::<M>(target, || head.context(), arguments);
-    call.arguments.is_some().then_some(call)
 }
 
 impl<M: Method> Outgoing for Letter<M> {

@@ -18,7 +18,7 @@ use crate::cx::Cx;
 use crate::engine::{Awaited, Begun, Core, Handed, Local, Waiting};
 use crate::env::SharedEnv;
 use crate::error::CallError;
-use crate::identity::{ActorId, ActorType, CallId, IdentityError};
+use crate::identity::{ActorId, CallId};
 use crate::request::{RequestContext, TooLarge};
 use crate::stripes::Handle;
 use crate::transport::SharedTransport;
@@ -50,7 +50,7 @@ impl Origin {
         }
     }
 
-    fn turn(&self) -> Option<&Cx> {
+    pub(crate) fn turn(&self) -> Option<&Cx> {
         match self {
             Self::Program(_) | Self::Step(_) => None,
             Self::Turn(cx) => Some(cx),
@@ -87,21 +87,20 @@ impl Origin {
 /// loaded when it is first called. A key that is not valid shows as an error of each call.
 pub struct ActorRef<A> {
     origin: Origin,
-    target: Result<ActorId, IdentityError>,
+    key: SmolStr,
     actor: PhantomData<fn() -> A>,
 }
 
 impl<A> Clone for ActorRef<A> {
     fn clone(&self) -> Self {
-        Self { origin: self.origin.clone(), target: self.target.clone(), actor: PhantomData }
+        Self { origin: self.origin.clone(), key: self.key.clone(), actor: PhantomData }
     }
 }
 
 impl<A: Actor> ActorRef<A> {
     /// A reference to the actor with this key.
     pub fn new(origin: Origin, key: &str) -> Self {
-        let target = ActorId::new(ActorType::of::<A>(), key);
-        Self { origin, target, actor: PhantomData }
+        Self { origin, key: key.into(), actor: PhantomData }
     }
 
     /// A call of the method `M`; it starts when it is awaited.
@@ -109,7 +108,7 @@ impl<A: Actor> ActorRef<A> {
         let head = Head {
             ordinal: self.origin.next_ordinal(),
             origin: self.origin.clone(),
-            target: self.target.clone(),
+            key: self.key.clone(),
             deadline: None,
             chosen: None,
         };
@@ -141,7 +140,8 @@ pub(crate) struct Head {
     /// The place among the calls of the turn that makes it. It is given when the call is made, not when it is polled, so
     /// that a repeated turn gives the same calls the same ids.
     ordinal: u64,
-    pub(crate) target: Result<ActorId, IdentityError>,
+    /// Whether it is valid is looked at when the call begins: a key that is not is nobody's.
+    pub(crate) key: SmolStr,
     /// If the caller chose one.
     deadline: Option<Instant>,
     /// What few calls have, in a box: a call is moved some times before it begins.
@@ -200,18 +200,10 @@ impl<M: Method> Call<M> {
 }
 
 impl<M: Method> Call<M> {
-    /// The turn that makes the call, if one does.
-    pub(crate) fn turn(&self) -> Option<Cx> {
-        match &self.0 {
-            State::Prepared(call) => call.head.origin.turn().cloned(),
-            _ => None,
-        }
-    }
-
     /// What the consumer of a stream needs that this call opens: its way to the actor.
     pub(crate) fn consumer(&self) -> Option<(SharedTransport, ActorId)> {
         let State::Prepared(call) = &self.0 else { return None };
-        Some((call.head.origin.transport()?, call.head.target.clone().ok()?))
+        Some((call.head.origin.transport()?, call.target::<()>().ok()?))
     }
 
     /// The call as it was made, instead of starting it.
@@ -224,7 +216,7 @@ impl<M: Method> Call<M> {
     pub(crate) fn into_encoded(self) -> Result<WireCall, CallError<M::Error>> {
         let call = self.into_prepared();
         let context = call.head.checked_context()?;
-        let target = call.head.target.map_err(|e| CallError::Invalid(e.to_string()))?;
+        let target = call.target()?;
         let arguments = encode::<M>(call.arguments.as_ref().expect(ARGUMENTS))?;
         let method = SmolStr::new_static(M::NAME);
         Ok(WireCall { target, method, arguments, context, delivery: None })
@@ -271,6 +263,11 @@ impl<M: Method> Future for Call<M> {
 }
 
 impl Head {
+    /// Who is called.
+    fn target<A: Actor, E>(&self) -> Result<ActorId, CallError<E>> {
+        ActorId::of::<A>(&self.key).map_err(|error| CallError::Invalid(error.to_string()))
+    }
+
     fn id(&self) -> Option<CallId> {
         self.chosen.as_ref()?.id
     }
@@ -314,13 +311,26 @@ impl Head {
 }
 
 impl<M: Method> Prepared<M> {
+    /// Who is called.
+    pub(crate) fn target<E>(&self) -> Result<ActorId, CallError<E>> {
+        self.head.target::<M::Actor, _>()
+    }
+
+    /// Runs the turn of a program's message if that can be done now, else keeps it.
+    pub(crate) fn tell_now(&mut self) -> bool {
+        let (Some(engine), None) = (self.head.origin.engine(), self.head.request()) else { return false };
+        let Some(arguments) = self.arguments.take() else { return false };
+        self.arguments = engine.tell_now::<M>(&self.head.key, || self.head.context(), arguments);
+        self.arguments.is_none()
+    }
+
     /// Runs the turn at once if it can. The call itself stays where it is: it is large, and moving it costs.
     fn begin(&mut self, task: &mut Context<'_>) -> Begun<M> {
         let head = &self.head;
         let arguments = self.arguments.take().expect(ARGUMENTS);
-        match (head.origin.engine(), &head.target) {
-            (Some(engine), Ok(target)) if head.request().is_none() => {
-                engine.begin::<M>(head.origin.turn(), target, || head.context(), arguments, task)
+        match head.origin.engine() {
+            Some(engine) if head.request().is_none() => {
+                engine.begin::<M>(head.origin.turn(), &head.key, || head.context(), arguments, task)
             }
             _ => Begun::NotNow(arguments),
         }
@@ -336,8 +346,8 @@ impl<M: Method> Prepared<M> {
 
     async fn run(head: Head, arguments: M::Arguments) -> Outcome<M> {
         let mut context = head.checked_context()?;
-        let Head { origin, target, .. } = head;
-        let target = target.map_err(|e| CallError::Invalid(e.to_string()))?;
+        let target = head.target::<M::Actor, _>()?;
+        let Head { origin, .. } = head;
         let passed = match origin.engine() {
             Some(engine) => engine.outgoing().pass(&target, M::NAME, &mut context)?,
             None => None,

@@ -1,29 +1,51 @@
 //! What every thread touches at once, kept apart by thread.
 //!
 //! Two cores that raise one counter pass its cache line back and forth, and that costs more than all the rest of a short
-//! turn. So a counter is many counters, each on a cache line of its own; a thread works on the one that is its own (or
-//! shares it with few), and who wants the number adds them up. A reference count is such a counter too.
+//! turn. So a counter is many counters, each on a cache line of its own; a thread works on the one that is its own, and
+//! who wants the number adds them up. A reference count is such a counter too. **Invariant**: but for the common stripe,
+//! no two threads have the same stripe at the same time; so a thread may count in its own without locking the line.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// A power of two, and at least as many as a node's busy threads usually are.
 const STRIPES: usize = 16;
+/// The stripe of those threads for which there is none of their own.
+const COMMON: usize = STRIPES - 1;
+
+/// A stripe that one thread has for itself until it ends, or the common one.
+struct Stripe(usize);
+
+/// A bit for each stripe that a thread has for itself.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+    static OWN: Stripe = Stripe::take();
 }
 
-/// The stripe of this thread. Threads get them in turn.
-pub(crate) fn own_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    OWN.with(|own| {
-        if own.get() == usize::MAX {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+impl Stripe {
+    fn take() -> Self {
+        let first_free = |taken: u32| {
+            let free = taken.trailing_ones() as usize;
+            (free < COMMON).then(|| taken | 1 << free)
+        };
+        // Acquire: what the thread before has written is seen.
+        let taken = TAKEN.fetch_update(Ordering::Acquire, Ordering::Relaxed, first_free);
+        Self(taken.map_or(COMMON, |taken| taken.trailing_ones() as usize))
+    }
+}
+
+impl Drop for Stripe {
+    fn drop(&mut self) {
+        if self.0 != COMMON {
+            TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
         }
-        own.get()
-    })
+    }
+}
+
+/// The stripe of this thread. The common one if this thread is at its end.
+pub(crate) fn own_stripe() -> usize {
+    OWN.try_with(|own| own.0).unwrap_or(COMMON)
 }
 
 /// Two lines: processors fetch them in pairs.
@@ -62,9 +84,14 @@ impl<T> Striped<T> {
 }
 
 impl Striped<AtomicU64> {
-    /// Adds one.
+    /// Adds one. Where no other thread counts this costs no more than for a number that nobody shares.
     pub(crate) fn count(&self) {
-        self.own().fetch_add(1, Ordering::Relaxed);
+        let stripe = own_stripe();
+        let count = self.at(stripe);
+        match stripe {
+            COMMON => drop(count.fetch_add(1, Ordering::Relaxed)),
+            _ => count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed),
+        }
     }
 
     /// The sum; of counts that go on meanwhile it has some.
@@ -153,6 +180,13 @@ mod tests {
             }
         });
         assert_eq!(count.sum(), 200 * STRIPES as u64);
+    }
+
+    #[test]
+    fn a_stripe_is_given_on_when_its_thread_ends() {
+        let stripe = || std::thread::spawn(own_stripe).join().expect("it does not panic");
+        let count = (0..4 * STRIPES).filter(|_| stripe() != COMMON).count();
+        assert!(count > COMMON, "{count} threads, one after the other, had a stripe of their own");
     }
 
     #[test]

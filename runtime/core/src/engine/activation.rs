@@ -50,6 +50,9 @@ pub struct Loaded<A> {
     pub(crate) slot: Option<Arc<Slot>>,
 }
 
+/// The state, as turns take it and give it back.
+pub type SharedState<A> = triomphe::Arc<Loaded<A>>;
+
 /// The actor in memory on this node.
 pub(crate) struct Activation<A: Actor> {
     id: ActorId,
@@ -62,7 +65,7 @@ pub(crate) struct Activation<A: Actor> {
 
 struct Cell<A: Actor> {
     /// `None` before it is loaded and while an exclusive turn has it.
-    loaded: Option<Arc<Loaded<A>>>,
+    loaded: Option<SharedState<A>>,
     turns: Turns,
     waiting: VecDeque<Waiter<A>>,
     /// See [`idle_for`](Self::idle_for).
@@ -225,7 +228,7 @@ impl<A: Actor> Activation<A> {
     /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what
     /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end). Whether it is exclusive, and
     /// the state for it.
-    pub(super) fn begin(&self, entry: Entry) -> Option<(bool, Option<Arc<Loaded<A>>>)> {
+    pub(super) fn begin(&self, entry: Entry) -> Option<(bool, Option<SharedState<A>>)> {
         let mut cell = self.cell.lock();
         may_enter(&cell, entry).then(|| take_turn(&mut cell, entry.exclusive))
     }
@@ -239,8 +242,8 @@ impl<A: Actor> Activation<A> {
     }
 
     /// The state waits for `#[on_activate]` to run again.
-    fn keep_aside(&self, loaded: Option<Arc<Loaded<A>>>) {
-        if let Some(kept) = loaded.and_then(Arc::into_inner) {
+    fn keep_aside(&self, loaded: Option<SharedState<A>>) {
+        if let Some(kept) = loaded.and_then(|loaded| SharedState::try_unwrap(loaded).ok()) {
             self.cell.lock().aside = Aside::Kept(Box::new(kept));
         }
     }
@@ -268,7 +271,7 @@ impl<A: Actor> Activation<A> {
     }
 
     /// Takes a finished turn back and grants what may run now.
-    fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<Arc<Loaded<A>>>) {
+    fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<SharedState<A>>) {
         let mut grants = Vec::new();
         {
             let mut cell = self.cell.lock();
@@ -324,7 +327,7 @@ fn may_enter<A: Actor>(cell: &Cell<A>, entry: Entry) -> bool {
 }
 
 /// Marks the turn as given out; whether it is exclusive, and the state for it.
-fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<Arc<Loaded<A>>>) {
+fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<SharedState<A>>) {
     let exclusive = exclusive || cell.loaded.is_none();
     let (turns, loaded) = match (exclusive, cell.turns) {
         (true, _) => (Turns::Exclusive, cell.loaded.take()),
@@ -339,7 +342,7 @@ fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<Arc
 pub(super) struct Ended<'a, A> {
     pub(super) exclusive: bool,
     /// What it worked on.
-    pub(super) loaded: Option<Arc<Loaded<A>>>,
+    pub(super) loaded: Option<SharedState<A>>,
     /// Its changes are to be undone.
     pub(super) failed: bool,
     /// `#[on_activate]` has not succeeded.
@@ -349,11 +352,11 @@ pub(super) struct Ended<'a, A> {
 }
 
 /// The last good state; `None` if it cannot be read, and the next turn loads the actor anew.
-fn roll_back<A: Actor>(mut loaded: Arc<Loaded<A>>, before: &[u8]) -> Option<Arc<Loaded<A>>> {
+fn roll_back<A: Actor>(mut loaded: SharedState<A>, before: &[u8]) -> Option<SharedState<A>> {
     if A::OPTIONS.no_rollback {
         return Some(loaded);
     }
-    let inner = Arc::get_mut(&mut loaded)?;
+    let inner = SharedState::get_mut(&mut loaded)?;
     let good = if A::OPTIONS.durability == Durability::Volatile { before } else { &inner.saved[..] };
     inner.state = state::decode(good).ok()?;
     Some(loaded)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
 use tracing::Instrument;
 
 use super::Core;
@@ -40,7 +41,7 @@ impl Core {
     pub(crate) fn begin<M: Method>(
         self: &Arc<Self>,
         caller: Option<&Cx>,
-        target: &ActorId,
+        key: &SmolStr,
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
         task: &mut Context<'_>,
@@ -49,9 +50,9 @@ impl Core {
             return Begun::NotNow(arguments);
         }
         if M::IMMEDIATE {
-            return self.begin_now(caller, target, context, arguments, true);
+            return self.begin_now(caller, key, context, arguments, true);
         }
-        let Some(activation) = self.activation_at_hand::<M::Actor>(target) else {
+        let Some(activation) = self.activation_at_hand::<M::Actor>(key) else {
             return Begun::NotNow(arguments);
         };
         let pace = activation.table().pace();
@@ -60,11 +61,11 @@ impl Core {
         }
         let measure = inline::sample(pace);
         if measure.is_some() {
-            self.sampled(target);
+            self.sampled(activation.id());
         }
         let made = caller.map(|_| context());
         if let Some(context) = &made {
-            let path = context.chain.cycle(target, M::Access::EXCLUSIVE);
+            let path = context.chain.cycle(activation.id(), M::Access::EXCLUSIVE);
             if !path.is_empty() && M::REENTRANT {
                 return Begun::NotNow(arguments);
             }
@@ -91,7 +92,7 @@ impl Core {
         let deadline = made.as_ref().map(|made| made.deadline);
         let call = made.as_ref().map(|made| made.id);
         let cx = turn::cx::<M>(&guard, || made.unwrap_or_else(&context));
-        let span = turn::span::<M>(target);
+        let span = turn::span::<M>(guard.activation().id());
         let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
         let mut turn = match span.is_disabled() {
             true => Turn::new(measure, turn),
@@ -102,7 +103,8 @@ impl Core {
         }
         let deadline = deadline.unwrap_or_else(|| context().deadline);
         let engine = self.clone();
-        let awaited = caller.zip(call).map(|(caller, call)| Awaited::note(caller, call, target.clone()));
+        let awaited = caller.zip(call);
+        let awaited = awaited.map(|(caller, call)| Awaited::note(caller, call, met::<M::Actor>(key)));
         Begun::Suspended(Box::pin(async move {
             let _awaited = awaited;
             match turn.hand_over(&engine.env, deadline).await {
@@ -115,12 +117,12 @@ impl Core {
     /// Runs a message's turn, if that can be done before its sender goes on.
     pub(crate) fn begin_tell<M: Method>(
         self: &Arc<Self>,
-        target: &ActorId,
+        key: &SmolStr,
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Begun<M> {
         if M::IMMEDIATE && self.short_way::<M>(None) {
-            return self.begin_now(None, target, context, arguments, false);
+            return self.begin_now(None, key, context, arguments, false);
         }
         Begun::NotNow(arguments)
     }
@@ -136,13 +138,13 @@ impl Core {
     fn begin_now<M: Method>(
         self: &Arc<Self>,
         caller: Option<&Cx>,
-        target: &ActorId,
+        key: &SmolStr,
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
         may_wait: bool,
     ) -> Begun<M> {
         let directory = self.directory.pin();
-        if let Some(seen) = directory.get(target) {
+        if let Some(seen) = directory.get_typed::<M::Actor>(key) {
             let found = Found::Seen(seen);
             return match self.run_now(&found, caller, &context, arguments) {
                 // A turn's call goes the long way, where deadlocks are found.
@@ -153,7 +155,7 @@ impl Core {
             };
         }
         drop(directory);
-        match self.new_activation(target) {
+        match self.new_activation(key) {
             Some(made) => self.run_now(&Found::Made(&made), caller, &context, arguments),
             None => Begun::NotNow(arguments),
         }
@@ -177,16 +179,26 @@ impl Core {
     }
 
     /// The activation of an actor, made if its shard is served here.
-    fn activation_at_hand<A: Actor>(self: &Arc<Self>, target: &ActorId) -> Option<Arc<Activation<A>>> {
-        self.find(target).or_else(|| self.new_activation(target))
+    fn activation_at_hand<A: Actor>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
+        let found = self.directory.pin().get_typed::<A>(key).cloned();
+        match found {
+            Some(found) => found.into_any().downcast().ok(),
+            None => self.new_activation(key),
+        }
     }
 
-    fn new_activation<A: Actor>(self: &Arc<Self>, target: &ActorId) -> Option<Arc<Activation<A>>> {
+    fn new_activation<A: Actor>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
         if !self.typed.contains_key(&std::any::TypeId::of::<A>()) {
             return None;
         }
-        self.activation(target, &self.place_of_type::<A>(target)?)
+        let target = ActorId::of::<A>(key).ok()?;
+        self.activation(&target, &self.place_of_type::<A>(&target)?)
     }
+}
+
+/// The identity of an actor that a call has met.
+pub(super) fn met<A: Actor>(key: &SmolStr) -> ActorId {
+    ActorId::of::<A>(key).expect("there is no activation of a key that is not valid")
 }
 
 pub(super) fn reply<M: Method>(

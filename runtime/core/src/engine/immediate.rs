@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::activation::{Activation, Ended, Entry, Loaded};
+use super::activation::{Activation, Ended, Entry, SharedState};
 use super::begin::Begun;
 use super::drain::Running;
 use super::inline::{self, Measured, Nested};
@@ -80,7 +80,7 @@ impl Core {
         }
         let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };
         let Some((exclusive, loaded)) = activation.begin(entry) else { return Begun::NotNow(arguments) };
-        let loaded = loaded.or_else(|| turn::made_new().filter(|_| !table.wakes()).map(Arc::new));
+        let loaded = loaded.or_else(|| turn::made_new().filter(|_| !table.wakes()).map(SharedState::new));
         let Some(mut loaded) = loaded else {
             let ended = Ended { exclusive, loaded: None, failed: false, waking: false, before: &[] };
             activation.end(|| found.own(), ended);
@@ -124,7 +124,7 @@ impl Core {
     fn run_body<M: Method>(
         &self,
         id: &ActorId,
-        loaded: &mut Arc<Loaded<M::Actor>>,
+        loaded: &mut SharedState<M::Actor>,
         cx: &Cx,
         arguments: M::Arguments,
     ) -> Result<M::Reply, CallError<M::Error>> {

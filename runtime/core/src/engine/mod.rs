@@ -77,7 +77,7 @@ use foldhash::quality::FixedState;
 use futures_util::future::BoxFuture;
 
 pub(crate) use activation::AnyActivation;
-pub use activation::Loaded;
+pub use activation::{Loaded, SharedState};
 pub(crate) use begin::Begun;
 pub use changes::{CHANGES_MAX, Change, Changes, ChangesError};
 pub use clock::Stamp;
@@ -447,11 +447,6 @@ impl Core {
             self.settle_all().await;
         };
         self.turns.drain(timeout, farewell).await
-    }
-
-    /// The activation of an actor, if it is in memory here.
-    fn find<A: Actor>(&self, target: &ActorId) -> Option<Arc<Activation<A>>> {
-        self.directory.get(target)?.into_any().downcast().ok()
     }
 
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::begin::met;
 use super::drain::Running;
 use super::turn::{self, CallForm, Progress};
 use super::{Begun, Core, inline, post};
@@ -51,7 +53,7 @@ impl Core {
         context: CallContext,
         arguments: M::Arguments,
     ) -> Told<M> {
-        let Some(arguments) = self.tell_now::<M>(&target, || context.clone(), arguments) else {
+        let Some(arguments) = self.tell_now::<M>(&target.key, || context.clone(), arguments) else {
             return Ok(());
         };
         let owned = self.place_of(&target);
@@ -76,17 +78,17 @@ impl Core {
     /// Runs the turn of a message if that can be done before its sender goes on; else gives the arguments back.
     pub(crate) fn tell_now<M: Method>(
         self: &Arc<Self>,
-        target: &ActorId,
+        key: &SmolStr,
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Option<M::Arguments> {
-        match self.begin_tell::<M>(target, context, arguments) {
+        match self.begin_tell::<M>(key, context, arguments) {
             Begun::NotNow(arguments) => return Some(arguments),
             Begun::Waiting(_) => unreachable!("messages do not wait for a reply"),
             Begun::Done(Ok(_)) => {}
-            Begun::Done(Err(error)) => self.failed::<M>(target.clone(), error),
+            Begun::Done(Err(error)) => self.failed::<M>(met::<M::Actor>(key), error),
             Begun::Suspended(end) => {
-                let (engine, target) = (self.clone(), target.clone());
+                let (engine, target) = (self.clone(), met::<M::Actor>(key));
                 self.env.spawn(Box::pin(async move {
                     if let Err(error) = end.await {
                         engine.failed::<M>(target, error);

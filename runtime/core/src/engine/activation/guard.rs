@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::scratch::Scratch;
-use super::{Activation, Aside, Ended, Loaded, Turns};
+use super::{Activation, Aside, Ended, Loaded, SharedState, Turns};
 use crate::actor::Actor;
 use crate::identity::Seq;
 
@@ -14,7 +14,7 @@ use crate::identity::Seq;
 /// for it.
 pub(crate) struct TurnGuard<A: Actor> {
     activation: Arc<Activation<A>>,
-    loaded: Option<Arc<Loaded<A>>>,
+    loaded: Option<SharedState<A>>,
     exclusive: bool,
     changing: bool,
     /// `#[on_activate]` has not succeeded yet.
@@ -30,7 +30,7 @@ impl<A: Actor> TurnGuard<A> {
     pub(super) fn new(
         activation: Arc<Activation<A>>,
         exclusive: bool,
-        loaded: Option<Arc<Loaded<A>>>,
+        loaded: Option<SharedState<A>>,
     ) -> Self {
         let entered = activation.engine.turns.enter();
         Self {
@@ -55,7 +55,7 @@ impl<A: Actor> TurnGuard<A> {
     }
 
     /// What the turn works on; `None` if the state must be loaded first.
-    pub(crate) fn loaded(&mut self) -> Option<&mut Arc<Loaded<A>>> {
+    pub(crate) fn loaded(&mut self) -> Option<&mut SharedState<A>> {
         self.loaded.as_mut()
     }
 
@@ -66,7 +66,7 @@ impl<A: Actor> TurnGuard<A> {
 
     /// Puts the loaded state in. A turn that only wants to read then lets others read too.
     pub(crate) fn install(&mut self, loaded: Loaded<A>, exclusive: bool) {
-        let loaded = Arc::new(loaded);
+        let loaded = SharedState::new(loaded);
         self.loaded = Some(loaded.clone());
         if !exclusive {
             self.exclusive = false;
@@ -92,7 +92,7 @@ impl<A: Actor> TurnGuard<A> {
 
     /// Puts the loaded state in, for `#[on_activate]` to run first. Until [`awake`](Self::awake) nobody else sees it.
     pub(crate) fn install_asleep(&mut self, loaded: Loaded<A>) {
-        self.loaded = Some(Arc::new(loaded));
+        self.loaded = Some(SharedState::new(loaded));
         (self.waking, self.changing) = (true, true);
     }
 
