@@ -36,6 +36,12 @@ pub trait Actor: Default + Serialize + DeserializeOwned + Send + Sync + Sized + 
         old.decode()
     }
 
+    /// A copy of the state, if copying bytes makes one: quicker than encoding it.
+    #[doc(hidden)]
+    fn copied(&self) -> Option<Self> {
+        None
+    }
+
     /// Tells the values of the fields in [`INDEXES`](Self::INDEXES).
     fn indexed(&self, _fields: &mut IndexedFields) {}
 }
@@ -224,6 +230,30 @@ impl Access for Concurrent {
         state
     }
 }
+
+/// A field of a state, which may be one that can be copied: then [`copied`](Self::copied) is the inherent function below,
+/// else it is that of [`NotCopied`], which gives none.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Field<'a, T>(pub &'a T);
+
+impl<T: Copy> Field<'_, T> {
+    /// The field's value.
+    pub fn copied(&self) -> Option<T> {
+        Some(*self.0)
+    }
+}
+
+/// See [`Field`].
+#[doc(hidden)]
+pub trait NotCopied<T> {
+    /// None.
+    fn copied(&self) -> Option<T> {
+        None
+    }
+}
+
+impl<T> NotCopied<T> for Field<'_, T> {}
 
 mod sealed {
     pub trait Sealed {}

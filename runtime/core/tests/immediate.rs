@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
+use greenroom_core::actor::Actor as _;
 use greenroom_core::{AppError, CallError, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize, Serializer};
@@ -47,6 +48,56 @@ impl Till {
     async fn pass_on(&mut self, cx: &Cx, to: String, fails: bool) -> Result<()> {
         cx.tell(cx.actor::<Till>(to).put(self.coins))?;
         if fails { Err(AppError::new("no")) } else { Ok(()) }
+    }
+}
+
+/// A state that is copied before a turn.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile)]
+struct Purse {
+    coins: u64,
+    owner: (u32, Option<char>),
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Purse {
+    fn put(&mut self, coins: u64) -> u64 {
+        self.coins += coins;
+        self.coins
+    }
+
+    fn spill(&mut self, panics: bool) -> Result<()> {
+        *self = Self { coins: 0, owner: (9, None) };
+        assert!(!panics, "on purpose");
+        Err(AppError::new("no"))
+    }
+
+    fn sell(&mut self, owner: u32) -> (u32, Option<char>) {
+        self.owner = (owner, Some('x'));
+        self.owner
+    }
+
+    fn owner(&self) -> (u32, Option<char>) {
+        self.owner
+    }
+}
+
+/// A state that cannot be copied.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile)]
+struct Sign {
+    text: String,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Sign {
+    fn write(&mut self, text: String, fails: bool) -> Result<()> {
+        self.text.push_str(&text);
+        if fails { Err(AppError::new("no")) } else { Ok(()) }
+    }
+
+    fn text(&self) -> String {
+        self.text.clone()
     }
 }
 
@@ -123,4 +174,26 @@ async fn no_turn_is_lost_between_threads() {
         caller.await.unwrap();
     }
     assert_eq!(node.actor::<Till>("busy").coins().await.unwrap(), 2 * 8 * 2_000);
+}
+
+#[tokio::test]
+async fn a_state_that_is_copied_goes_back_as_one_that_is_encoded() {
+    assert!(Purse::default().copied().is_some());
+    assert!(Till::default().copied().is_none(), "what serde is told about a field counts");
+    assert!(Sign::default().copied().is_none());
+
+    let node = Node::new::<Purse>();
+    let purse = node.actor::<Purse>("a");
+    purse.put(2).await.unwrap();
+    purse.sell(7).await.unwrap();
+    assert!(matches!(purse.spill(false).await, Err(CallError::App(_))));
+    assert!(matches!(purse.spill(true).await, Err(CallError::Panicked(_))));
+    assert_eq!(purse.owner().await.unwrap(), (7, Some('x')));
+    assert_eq!(purse.put(0).await.unwrap(), 2);
+
+    let node = Node::new::<Sign>();
+    let sign = node.actor::<Sign>("a");
+    sign.write("open".into(), false).await.unwrap();
+    assert!(matches!(sign.write("ing".into(), true).await, Err(CallError::App(_))));
+    assert_eq!(sign.text().await.unwrap(), "open");
 }

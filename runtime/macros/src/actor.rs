@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput};
+use syn::{Attribute, Data, DeriveInput, Member};
 
 use crate::attr::{self, ActorAttr, Promise};
 use crate::errors::Errors;
@@ -18,6 +18,7 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     // The trait and the reference come even with a wrong attribute: their absence would be an error at every use.
     let state = [
         version(&attr),
+        copied(input, &attr.root.private()),
         index::expand(input, attr.volatile || attr.stateless, &attr.root.private(), &mut errors),
     ];
     let expanded = fits.then(|| expand(input, &attr, &name, &state));
@@ -84,6 +85,26 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
             const OPTIONS: #private::ActorOptions = #options;
             type Ref = #reference;
             #(#state)*
+        }
+    }
+}
+
+/// How to copy a state whose fields can all be copied. Not if the type tells serde how it is to be encoded: then what
+/// comes of that is the state.
+fn copied(input: &DeriveInput, private: &TokenStream) -> TokenStream {
+    let Data::Struct(data) = &input.data else { return TokenStream::new() };
+    let says_more = |attributes: &[Attribute]| attributes.iter().any(|said| said.path().is_ident("serde"));
+    if says_more(&input.attrs) || data.fields.iter().any(|field| says_more(&field.attrs)) {
+        return TokenStream::new();
+    }
+    let fields = data.fields.members().map(|field: Member| {
+        quote!(#field: #private::Field(&self.#field).copied()?)
+    });
+    quote! {
+        #[allow(unused_imports)]
+        fn copied(&self) -> ::core::option::Option<Self> {
+            use #private::NotCopied as _;
+            ::core::option::Option::Some(Self { #(#fields),* })
         }
     }
 }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use super::Core;
 use super::handoff::{self, HandedOff};
+use super::scratch::Scratch;
 use super::state;
 use super::types::Dispatch;
 use super::window::CallWindow;
@@ -35,13 +36,17 @@ use crate::shard::OwnedShard;
 pub(crate) use guard::TurnGuard;
 
 /// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
+///
+/// What every turn looks at comes first, here and in [`Activation`]: an actor that has not been called for a while is in
+/// no cache, and each line of it costs a turn as much as all the rest.
+#[repr(C)]
 pub struct Loaded<A> {
+    /// The newest record whose effect this state shows. Output waits for it.
+    pub(crate) saw: Seq,
     /// The user's struct.
     pub(crate) state: A,
     /// The last good state, encoded: what a new state is compared with, and what a failed turn goes back to.
     pub(crate) saved: Bytes,
-    /// The newest record whose effect this state shows. Output waits for it.
-    pub(crate) saw: Seq,
     /// The calls that were applied lately.
     pub(crate) window: CallWindow,
     /// What the last commit of this activation has left in the indexes.
@@ -54,23 +59,25 @@ pub struct Loaded<A> {
 pub type SharedState<A> = triomphe::Arc<Loaded<A>>;
 
 /// The actor in memory on this node.
+#[repr(C)]
 pub(crate) struct Activation<A: Actor> {
     id: ActorId,
-    shard: Arc<OwnedShard>,
     table: Arc<dyn Dispatch>,
+    shard: Arc<OwnedShard>,
+    cell: Mutex<Cell<A>>,
     engine: Arc<Core>,
     activated_unix_ms: u64,
-    cell: Mutex<Cell<A>>,
 }
 
+#[repr(C)]
 struct Cell<A: Actor> {
     /// `None` before it is loaded and while an exclusive turn has it.
     loaded: Option<SharedState<A>>,
     turns: Turns,
-    waiting: VecDeque<Waiter<A>>,
     /// See [`idle_for`](Self::idle_for).
-    last_used: Instant,
     used: bool,
+    waiting: VecDeque<Waiter<A>>,
+    last_used: Instant,
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
     /// before the actor is loaded again.
     lost: Seq,
@@ -164,7 +171,7 @@ impl<A: Actor> Activation<A> {
             aside: Aside::Nothing,
         };
         let activated_unix_ms = engine.env().unix_ms();
-        Self { id, shard, table, engine, activated_unix_ms, cell: Mutex::new(cell) }
+        Self { id, table, shard, cell: Mutex::new(cell), engine, activated_unix_ms }
     }
 
     pub(crate) fn table(&self) -> &Arc<dyn Dispatch> {
@@ -250,7 +257,7 @@ impl<A: Actor> Activation<A> {
 
     /// Ends a turn: puts the state back as it was if the turn has failed, and gives the actor to whoever waits for it.
     /// `own` makes a reference to this activation, if one is needed.
-    pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<'_, A>) {
+    pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<A>) {
         let Ended { exclusive, mut loaded, failed, waking, before } = ended;
         if failed && let Some(changed) = loaded.take() {
             let (saw, slot) = (changed.saw, changed.slot.clone());
@@ -272,7 +279,7 @@ impl<A: Actor> Activation<A> {
 
     /// Takes a finished turn back and grants what may run now.
     fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<SharedState<A>>) {
-        let mut grants = Vec::new();
+        let mut grants;
         {
             let mut cell = self.cell.lock();
             match cell.turns {
@@ -287,6 +294,10 @@ impl<A: Actor> Activation<A> {
             }
             // Given back under the lock: an exclusive turn granted next must find itself the only holder.
             cell.used = true;
+            if cell.waiting.is_empty() && cell.waiting.capacity() == 0 {
+                return;
+            }
+            grants = Vec::new();
             while let Some(first) = cell.waiting.front() {
                 let may_run = match cell.turns {
                     Turns::None => true,
@@ -339,7 +350,7 @@ fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<Sha
 }
 
 /// A turn at its end.
-pub(super) struct Ended<'a, A> {
+pub(super) struct Ended<A> {
     pub(super) exclusive: bool,
     /// What it worked on.
     pub(super) loaded: Option<SharedState<A>>,
@@ -347,18 +358,29 @@ pub(super) struct Ended<'a, A> {
     pub(super) failed: bool,
     /// `#[on_activate]` has not succeeded.
     pub(super) waking: bool,
-    /// The state of a volatile type, encoded before the turn.
-    pub(super) before: &'a [u8],
+    pub(super) before: Before<A>,
+}
+
+/// The state of a volatile type before a turn: what a failed one goes back to.
+pub(super) enum Before<A> {
+    /// The turn has changed nothing, or nothing is to be undone.
+    Nothing,
+    Copied(A),
+    Encoded(Scratch),
 }
 
 /// The last good state; `None` if it cannot be read, and the next turn loads the actor anew.
-fn roll_back<A: Actor>(mut loaded: SharedState<A>, before: &[u8]) -> Option<SharedState<A>> {
+fn roll_back<A: Actor>(mut loaded: SharedState<A>, before: Before<A>) -> Option<SharedState<A>> {
     if A::OPTIONS.no_rollback {
         return Some(loaded);
     }
     let inner = SharedState::get_mut(&mut loaded)?;
-    let good = if A::OPTIONS.durability == Durability::Volatile { before } else { &inner.saved[..] };
-    inner.state = state::decode(good).ok()?;
+    inner.state = match before {
+        _ if A::OPTIONS.durability != Durability::Volatile => state::decode(&inner.saved).ok()?,
+        Before::Encoded(before) => state::decode(&before).ok()?,
+        Before::Copied(before) => before,
+        Before::Nothing => return Some(loaded),
+    };
     Some(loaded)
 }
 

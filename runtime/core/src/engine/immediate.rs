@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::activation::{Activation, Ended, Entry, SharedState};
+use super::activation::{Activation, Before, Ended, Entry, SharedState};
 use super::begin::Begun;
 use super::drain::Running;
 use super::inline::{self, Measured, Nested};
@@ -82,7 +82,7 @@ impl Core {
         let Some((exclusive, loaded)) = activation.begin(entry) else { return Begun::NotNow(arguments) };
         let loaded = loaded.or_else(|| turn::made_new().filter(|_| !table.wakes()).map(SharedState::new));
         let Some(mut loaded) = loaded else {
-            let ended = Ended { exclusive, loaded: None, failed: false, waking: false, before: &[] };
+            let ended = Ended { exclusive, loaded: None, failed: false, waking: false, before: Before::Nothing };
             activation.end(|| found.own(), ended);
             return Begun::NotNow(arguments);
         };
@@ -90,7 +90,7 @@ impl Core {
         if measure.is_some() {
             self.sampled(id);
         }
-        let (mut before, mut changing) = (Scratch::default(), false);
+        let (mut before, mut changing) = (Before::Nothing, false);
         let cx = match M::TAKES_CX {
             true => {
                 let context = made.unwrap_or_else(context);
@@ -102,8 +102,7 @@ impl Core {
             let _nested = Nested::enter();
             let _measured = measure.as_deref().map(Measured::begin);
             let work = || {
-                let (state, before) = (&loaded.state, &mut before);
-                keep::<M>(state, before)?;
+                before = keep::<M>(&loaded.state)?;
                 changing = M::Access::EXCLUSIVE;
                 self.run_body::<M>(id, &mut loaded, &cx, arguments)
             };
@@ -113,7 +112,7 @@ impl Core {
         let told = answer.is_ok() && post::put(&cx);
         activation.end(
             || found.own(),
-            Ended { exclusive, loaded: Some(loaded), failed, waking: false, before: &before },
+            Ended { exclusive, loaded: Some(loaded), failed, waking: false, before },
         );
         if told {
             post::send(self, shard);
@@ -172,12 +171,21 @@ impl Core {
     }
 }
 
-/// Keeps what a failed turn goes back to.
-fn keep<M: Method>(state: &M::Actor, before: &mut Scratch) -> Result<(), CallError<M::Error>> {
+/// A state up to this size is copied, if it can be.
+const SMALL: usize = 256;
+
+/// What a failed turn goes back to.
+fn keep<M: Method>(state: &M::Actor) -> Result<Before<M::Actor>, CallError<M::Error>> {
     let options = &M::Actor::OPTIONS;
-    if M::Access::EXCLUSIVE && options.durability == Durability::Volatile && !options.no_rollback {
-        *before = Scratch::take();
-        turn::encode_state(state, before)?;
+    if !M::Access::EXCLUSIVE || options.durability != Durability::Volatile || options.no_rollback {
+        return Ok(Before::Nothing);
     }
-    Ok(())
+    if size_of::<M::Actor>() <= SMALL
+        && let Some(copy) = state.copied()
+    {
+        return Ok(Before::Copied(copy));
+    }
+    let mut encoded = Scratch::take();
+    turn::encode_state(state, &mut encoded)?;
+    Ok(Before::Encoded(encoded))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::scratch::Scratch;
-use super::{Activation, Aside, Ended, Loaded, SharedState, Turns};
+use super::{Activation, Aside, Before, Ended, Loaded, SharedState, Turns};
 use crate::actor::Actor;
 use crate::identity::Seq;
 
@@ -171,7 +171,7 @@ impl<A: Actor> TurnGuard<A> {
             loaded: self.loaded.take(),
             failed: self.changing,
             waking: self.waking,
-            before: &self.before,
+            before: Before::Encoded(std::mem::take(&mut self.before)),
         };
         self.activation.end(|| self.activation.clone(), ended);
     }
