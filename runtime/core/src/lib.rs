@@ -64,8 +64,8 @@ pub mod __private {
     pub use serde;
 
     pub use crate::actor::{
-        Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Field, Method, NotCopied,
-        OnPanic,
+        Access, Actor, ActorMethods, ActorOptions, Concurrent, Durability, Exclusive, Field, Method,
+        NotCopied, OnPanic,
     };
     pub use crate::cx::Cx;
     pub use crate::engine::{Hooks, MethodEntry, OldState};

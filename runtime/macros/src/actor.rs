@@ -97,9 +97,8 @@ fn copied(input: &DeriveInput, private: &TokenStream) -> TokenStream {
     if says_more(&input.attrs) || data.fields.iter().any(|field| says_more(&field.attrs)) {
         return TokenStream::new();
     }
-    let fields = data.fields.members().map(|field: Member| {
-        quote!(#field: #private::Field(&self.#field).copied()?)
-    });
+    let fields =
+        data.fields.members().map(|field: Member| quote!(#field: #private::Field(&self.#field).copied()?));
     quote! {
         #[allow(unused_imports)]
         fn copied(&self) -> ::core::option::Option<Self> {

@@ -82,7 +82,8 @@ impl Core {
         let Some((exclusive, loaded)) = activation.begin(entry) else { return Begun::NotNow(arguments) };
         let loaded = loaded.or_else(|| turn::made_new().filter(|_| !table.wakes()).map(SharedState::new));
         let Some(mut loaded) = loaded else {
-            let ended = Ended { exclusive, loaded: None, failed: false, waking: false, before: Before::Nothing };
+            let ended =
+                Ended { exclusive, loaded: None, failed: false, waking: false, before: Before::Nothing };
             activation.end(|| found.own(), ended);
             return Begun::NotNow(arguments);
         };
@@ -110,10 +111,8 @@ impl Core {
         };
         let (saw, failed) = (loaded.saw, changing && answer.is_err());
         let told = answer.is_ok() && post::put(&cx);
-        activation.end(
-            || found.own(),
-            Ended { exclusive, loaded: Some(loaded), failed, waking: false, before },
-        );
+        activation
+            .end(|| found.own(), Ended { exclusive, loaded: Some(loaded), failed, waking: false, before });
         if told {
             post::send(self, shard);
         }

@@ -426,7 +426,8 @@ pub(super) async fn execute<M: Method>(
         commit::<M>(guard, cx, progress, &reply, form, rows.map_err(not_taken)?)?;
     } else if only_remembers::<M>() {
         let activation = guard.activation().clone();
-        let loaded = guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
+        let loaded =
+            guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
         let mut state = Vec::with_capacity(loaded.saved.len());
         encode_state(&loaded.state, &mut state)?;
         write_behind::remember(activation.id(), loaded, state);
@@ -473,7 +474,8 @@ fn commit<M: Method>(
 ) -> Result<(), CallError<M::Error>> {
     let activation = guard.activation().clone();
     let (engine, shard) = (activation.engine(), activation.shard());
-    let loaded = guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
+    let loaded =
+        guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
     let mut state = Vec::with_capacity(loaded.saved.len());
     encode_state(&loaded.state, &mut state)?;
     if state == loaded.saved && rows.is_empty() {
