@@ -23,7 +23,7 @@ pub enum WireError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The content type has a number that this version does not know.
-    #[error("content type {0} is not known: use 0 (MessagePack) or 1 (JSON)")]
+    #[error("content type {0} is not known: use 0 (MessagePack), 1 (JSON) or 2 (protobuf)")]
     ContentType(i32),
 }
 
@@ -35,6 +35,7 @@ impl From<Payload> for v1::Payload {
         let content_type = match payload.content_type {
             ContentType::Msgpack => v1::ContentType::Msgpack,
             ContentType::Json => v1::ContentType::Json,
+            ContentType::Protobuf => v1::ContentType::Protobuf,
         };
         Self { content_type: content_type.into(), data: payload.data }
     }
@@ -46,6 +47,7 @@ impl TryFrom<v1::Payload> for Payload {
         let content_type = match v1::ContentType::try_from(payload.content_type) {
             Ok(v1::ContentType::Msgpack) => ContentType::Msgpack,
             Ok(v1::ContentType::Json) => ContentType::Json,
+            Ok(v1::ContentType::Protobuf) => ContentType::Protobuf,
             Err(_) => return Err(WireError::ContentType(payload.content_type)),
         };
         Ok(Self { content_type, data: payload.data })

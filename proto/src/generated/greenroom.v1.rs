@@ -1377,6 +1377,7 @@ pub struct Any {
 pub enum ContentType {
     Msgpack = 0,
     Json = 1,
+    Protobuf = 2,
 }
 impl ContentType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1387,6 +1388,7 @@ impl ContentType {
         match self {
             Self::Msgpack => "CONTENT_TYPE_MSGPACK",
             Self::Json => "CONTENT_TYPE_JSON",
+            Self::Protobuf => "CONTENT_TYPE_PROTOBUF",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1394,6 +1396,7 @@ impl ContentType {
         match value {
             "CONTENT_TYPE_MSGPACK" => Some(Self::Msgpack),
             "CONTENT_TYPE_JSON" => Some(Self::Json),
+            "CONTENT_TYPE_PROTOBUF" => Some(Self::Protobuf),
             _ => None,
         }
     }
@@ -2016,7 +2019,7 @@ pub struct CallRequest {
     #[prost(string, tag = "9")]
     pub traceparent: ::prost::alloc::string::String,
     /// The arguments, by name. The reply comes in the same form.
-    #[prost(oneof = "call_request::Arguments", tags = "4, 5")]
+    #[prost(oneof = "call_request::Arguments", tags = "4, 5, 10")]
     pub arguments: ::core::option::Option<call_request::Arguments>,
 }
 /// Nested message and enum types in `CallRequest`.
@@ -2028,11 +2031,14 @@ pub mod call_request {
         Msgpack(::prost::bytes::Bytes),
         #[prost(string, tag = "5")]
         Json(::prost::alloc::string::String),
+        /// One message, for a method that takes one message, or nothing, and answers with one, or nothing.
+        #[prost(bytes, tag = "10")]
+        Protobuf(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CallReply {
-    #[prost(oneof = "call_reply::Reply", tags = "1, 2")]
+    #[prost(oneof = "call_reply::Reply", tags = "1, 2, 3")]
     pub reply: ::core::option::Option<call_reply::Reply>,
 }
 /// Nested message and enum types in `CallReply`.
@@ -2043,6 +2049,8 @@ pub mod call_reply {
         Msgpack(::prost::bytes::Bytes),
         #[prost(string, tag = "2")]
         Json(::prost::alloc::string::String),
+        #[prost(bytes, tag = "3")]
+        Protobuf(::prost::bytes::Bytes),
     }
 }
 /// Generated client implementations.

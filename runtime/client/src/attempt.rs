@@ -69,6 +69,7 @@ impl Gateways for OverGrpc {
 async fn attempt(mut gateway: Gateway, call: &Call, left: Duration) -> Attempt {
     let arguments = match call.arguments.content_type {
         ContentType::Msgpack => v1::call_request::Arguments::Msgpack(call.arguments.data.clone()),
+        ContentType::Protobuf => v1::call_request::Arguments::Protobuf(call.arguments.data.clone()),
         ContentType::Json => match std::str::from_utf8(&call.arguments.data) {
             Ok(json) => v1::call_request::Arguments::Json(json.to_owned()),
             Err(_) => return Attempt::Answered(Err(CallError::Invalid("the arguments are no UTF-8".into()))),
@@ -109,6 +110,9 @@ fn decode(reply: v1::CallReply) -> CallResult {
         }
         Some(v1::call_reply::Reply::Json(json)) => {
             Ok(Payload { content_type: ContentType::Json, data: json.into() })
+        }
+        Some(v1::call_reply::Reply::Protobuf(data)) => {
+            Ok(Payload { content_type: ContentType::Protobuf, data })
         }
         None => Err(CallError::Invalid("the gateway sent an empty reply; is it a newer version?".into())),
     }

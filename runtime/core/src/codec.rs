@@ -1,4 +1,5 @@
-//! How arguments, replies and states become bytes: self-describing MessagePack maps, or JSON for people and scripts.
+//! How arguments, replies and states become bytes: self-describing MessagePack maps, JSON for people and scripts, or one
+//! protobuf message.
 //!
 //! Fields are named, so a type may gain fields with a default and lose fields. The content type travels with the bytes;
 //! only the type's own code on the owning node reads or writes them, nothing is transcoded on the way.
@@ -10,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::protobuf::content as protobuf;
+
 /// How a payload's bytes are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,6 +22,8 @@ pub enum ContentType {
     Msgpack,
     /// JSON.
     Json,
+    /// One protobuf message, for methods that take and return one: see [`Proto`](crate::Proto).
+    Protobuf,
 }
 
 /// Values nest at most so deep, which is JSON's limit too: reading deeper ones would take the thread's whole stack.
@@ -68,12 +73,27 @@ impl Payload {
         value: &T,
     ) -> Result<Self, CodecError> {
         let data = match content_type {
-            ContentType::Msgpack => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
-            ContentType::Json => serde_json::to_vec(value).map_err(|e| e.to_string()),
+            ContentType::Msgpack => {
+                rmp_serde::to_vec_named(value).map(Bytes::from).map_err(|e| e.to_string())
+            }
+            ContentType::Json => serde_json::to_vec(value).map(Bytes::from).map_err(|e| e.to_string()),
+            ContentType::Protobuf => protobuf::encode(value),
         };
         match data {
-            Ok(data) => Ok(Self { content_type, data: data.into() }),
+            Ok(data) => Ok(Self { content_type, data }),
             Err(message) => Err(CodecError::Encode { what, message }),
+        }
+    }
+
+    /// Encodes a method's error. One that is no message has no form in protobuf, and goes in JSON to whoever called so.
+    pub(crate) fn encode_error<T: Serialize>(
+        content_type: ContentType,
+        error: &T,
+    ) -> Result<Self, CodecError> {
+        let what = "the error";
+        match (content_type, Self::encode(content_type, what, error)) {
+            (ContentType::Protobuf, Err(_)) => Self::encode(ContentType::Json, what, error),
+            (_, encoded) => encoded,
         }
     }
 
@@ -82,6 +102,7 @@ impl Payload {
         let fast = match self.content_type {
             ContentType::Msgpack => T::deserialize(&mut self.reader()).ok(),
             ContentType::Json => serde_json::from_slice(self.fields()).ok(),
+            ContentType::Protobuf => T::deserialize(protobuf::reader(&self.data)).ok(),
         };
         fast.map_or_else(|| self.decode_with_path(what), Ok)
     }
@@ -98,6 +119,9 @@ impl Payload {
                 serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e)).and_then(|value| {
                     reader.end().map(|()| value).map_err(|e| (String::new(), e.to_string()))
                 })
+            }
+            ContentType::Protobuf => {
+                serde_path_to_error::deserialize(protobuf::reader(&self.data)).map_err(|e| located(&e))
             }
         };
         outcome.map_err(|(path, message)| CodecError::Decode { what, path, message })
@@ -119,7 +143,8 @@ impl Payload {
     }
 }
 
-/// For people: a value with a `message` shows as that message, others as JSON.
+/// For people: a value with a `message` shows as that message, others as JSON; what is inside of protobuf only its
+/// `.proto` tells.
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.decode::<serde_json::Value>("a payload") {
@@ -127,6 +152,9 @@ impl fmt::Display for Payload {
                 Some(message) => f.write_str(message),
                 None => write!(f, "{value}"),
             },
+            Err(_) if self.content_type == ContentType::Protobuf => {
+                write!(f, "a protobuf message of {} bytes", self.data.len())
+            }
             Err(_) => write!(f, "{} bytes that are no {:?}", self.data.len(), self.content_type),
         }
     }

@@ -7,7 +7,6 @@ mod support;
 use std::sync::Arc;
 
 use greenroom_core::actor::ActorMethods;
-use greenroom_core::journal::RecordKind;
 use greenroom_core::{AppError, CallError, Cx, Map, OldState, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
@@ -134,14 +133,6 @@ async fn stored_by_the_first(name: &str) -> Arc<Disk> {
     disk
 }
 
-fn last_state(disk: &Disk) -> Vec<u8> {
-    let states = disk.records().into_iter().filter_map(|record| match record.kind {
-        RecordKind::Commit(commit) => Some(commit.state.to_vec()),
-        _ => None,
-    });
-    states.last().unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn missing_fields_take_their_default_and_unknown_ones_are_passed_over() {
     let disk = stored_by_the_first("Ann").await;
@@ -163,7 +154,7 @@ async fn an_earlier_state_is_migrated_with_its_collections_and_stored_with_the_n
     hero.actor::<Second>("h").earn(1, true).await.unwrap_err();
     assert_eq!(hero.actor::<Second>("h").get().await.unwrap(), (700, Some(1)));
     assert_eq!(hero.actor::<Second>("h").earn(2, false).await.unwrap(), 702);
-    assert_eq!(last_state(&disk)[..5], [0xc1, 0, 0, 0, 2]);
+    assert_eq!(disk.last_state()[..5], [0xc1, 0, 0, 0, 2]);
     assert_eq!(node::<Second>(&disk).actor::<Second>("h").get().await.unwrap(), (702, Some(1)));
     let third = node::<Third>(&disk);
     assert_eq!(third.actor::<Third>("h").get(1).await.unwrap(), ("Sir Ann".into(), 69));
@@ -186,13 +177,13 @@ async fn a_newer_state_and_a_failed_migration_are_refused_and_nothing_is_lost() 
     let why = unavailable(second.actor::<Second>("h").earn(1, false).await.unwrap_err());
     assert!(why.contains("cannot be migrated from version 0 to 2: version 0 has no name"), "{why}");
     node::<Third>(&disk).actor::<Third>("h").get(1).await.unwrap();
-    let state = last_state(&disk);
+    let state = disk.last_state();
     let second = node::<Second>(&disk);
     let why = unavailable(second.actor::<Second>("h").earn(1, false).await.unwrap_err());
     assert!(why.contains("has version 3 and this program knows 2; start the newer program"), "{why}");
     let first = node::<First>(&disk);
     let why = unavailable(first.actor::<First>("h").name().await.unwrap_err());
     assert!(why.contains("has version 3 and this program knows 0"), "{why}");
-    assert_eq!(last_state(&disk), state);
+    assert_eq!(disk.last_state(), state);
     assert_eq!(node::<Third>(&disk).actor::<Third>("h").get(0).await.unwrap().1, 69);
 }

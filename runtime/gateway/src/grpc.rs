@@ -74,6 +74,7 @@ impl Gateway {
         let arguments = match request.arguments {
             Some(Arguments::Json(json)) => Payload { content_type: ContentType::Json, data: json.into() },
             Some(Arguments::Msgpack(data)) => Payload { content_type: ContentType::Msgpack, data },
+            Some(Arguments::Protobuf(data)) => Payload { content_type: ContentType::Protobuf, data },
             None => Payload::default(),
         };
         let asked = match request.deadline_ms {
@@ -122,6 +123,7 @@ fn encode(reply: Payload) -> Result<v1::call_reply::Reply, Status> {
     }
     match reply.content_type {
         ContentType::Msgpack => Ok(v1::call_reply::Reply::Msgpack(reply.data)),
+        ContentType::Protobuf => Ok(v1::call_reply::Reply::Protobuf(reply.data)),
         ContentType::Json => String::from_utf8(reply.data.into())
             .map(v1::call_reply::Reply::Json)
             .map_err(|_| Status::internal("the reply is not valid JSON")),

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Member};
+use syn::{Attribute, Data, DeriveInput, Ident, Member, Path};
 
 use crate::attr::{self, ActorAttr, Promise};
 use crate::errors::Errors;
@@ -57,6 +57,7 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
     let private = attr.root.private();
     let reference = format_ident!("{}Ref", actor.unraw(), span = actor.span());
     let options = options(attr, &private);
+    let serde = attr.protobuf.as_ref().map(|at| protobuf_state(actor, at, &private));
     let doc = format!(
         "A reference to the actor [`{actor}`] with a certain key: its methods, called from anywhere. Cheap to clone."
     );
@@ -85,6 +86,34 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
             const OPTIONS: #private::ActorOptions = #options;
             type Ref = #reference;
             #(#state)*
+        }
+
+        #serde
+    }
+}
+
+/// serde's traits for a state that is a protobuf message: `state = "protobuf"`. If it is none, the compiler says so there.
+fn protobuf_state(actor: &Ident, at: &Path, private: &TokenStream) -> TokenStream {
+    let serialize = quote_spanned!(at.span()=> #private::protobuf::serialize(self, serializer));
+    let deserialize = quote_spanned!(at.span()=> #private::protobuf::deserialize(deserializer));
+    quote! {
+        #[automatically_derived]
+        impl #private::serde::Serialize for #actor {
+            fn serialize<S: #private::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                #serialize
+            }
+        }
+
+        #[automatically_derived]
+        impl<'de> #private::serde::Deserialize<'de> for #actor {
+            fn deserialize<D: #private::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                #deserialize
+            }
         }
     }
 }

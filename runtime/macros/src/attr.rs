@@ -41,6 +41,8 @@ pub(crate) struct ActorAttr {
     pub(crate) park_after: Option<usize>,
     pub(crate) version: Option<u32>,
     pub(crate) migrate: Option<Path>,
+    /// The state is a protobuf message and stored as one: where it says so.
+    pub(crate) protobuf: Option<Path>,
 }
 
 impl ActorAttr {
@@ -60,6 +62,7 @@ impl ActorAttr {
             park_after: None,
             version: None,
             migrate: None,
+            protobuf: None,
         };
         let mut no_rollback_at = None;
         let mut wrong = Combinations::default();
@@ -79,6 +82,10 @@ impl ActorAttr {
                     "mailbox" => parsed.mailbox = option.count()?,
                     "version" => parsed.version = option.version()?,
                     "migrate" => parsed.migrate = option.function()?,
+                    "state" => {
+                        let at = option.meta.path.clone();
+                        parsed.protobuf = option.one_of(&["protobuf"])?.map(|_| at);
+                    }
                     "no_rollback" => {
                         no_rollback_at = Some(option.meta.path.clone());
                         parsed.no_rollback = option.flag()?;
@@ -99,7 +106,7 @@ impl ActorAttr {
                     }
                     _ => option.unknown(
                         "name, volatile, relaxed, idle_timeout, mailbox, no_rollback, stateless, workers, local, \
-                         on_panic, park_after, version, migrate and crate",
+                         on_panic, park_after, version, migrate, state and crate",
                     )?,
                 }
                 Ok(())

@@ -62,7 +62,7 @@ pub use greenroom_core::workflow::{
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
     ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState,
-    OnPanic, Payload, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer,
+    OnPanic, Payload, Proto, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer,
     WhenFull,
 };
 pub use greenroom_macros::{Actor, actor_methods, workflow};

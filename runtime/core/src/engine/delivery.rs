@@ -71,7 +71,7 @@ pub(super) async fn receive<M: Method>(
     };
     let outcome = inline::run(&engine.env, table.pace(), deadline, turn).await;
     let outcome = outcome.unwrap_or_else(|interrupted| Err(progress.interrupted(interrupted)));
-    let encode_error = |error: M::Error| match Payload::encode(reply_type, "the error", &error) {
+    let encode_error = |error: M::Error| match Payload::encode_error(reply_type, &error) {
         Ok(payload) => CallError::App(payload),
         Err(error) => CallError::Invalid(error.to_string()),
     };

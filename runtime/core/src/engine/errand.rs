@@ -81,7 +81,7 @@ pub(super) async fn call<M: Method>(
     if let Some(passed) = passed {
         passed.ended(&outcome);
     }
-    let error = |error: M::Error| match Payload::encode(encoded.content_type, "the error", &error) {
+    let error = |error: M::Error| match Payload::encode_error(encoded.content_type, &error) {
         Ok(payload) => CallError::App(payload),
         Err(error) => CallError::Invalid(error.to_string()),
     };

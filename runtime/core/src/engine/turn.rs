@@ -36,6 +36,7 @@ use crate::error::{AppError, CallError};
 use crate::identity::{ActorId, Seq};
 use crate::index;
 use crate::journal::{CallRecord, Commit, JournalError};
+use crate::protobuf;
 use crate::reference::{MOVED_AWAY, encode};
 use crate::rows::RowChange;
 use crate::shard::{AppendError, Closed, OwnedShard};
@@ -114,12 +115,18 @@ pub(super) async fn call_encoded<M: Method>(
         let names = if M::ARGUMENTS.is_empty() { "no arguments".into() } else { M::ARGUMENTS.join(", ") };
         CallError::Invalid(format!("{error}; {}.{} takes {names}", M::Actor::TYPE, M::NAME))
     })?;
+    if reply_type == ContentType::Protobuf && !protobuf::content::is_message::<M::Reply>() {
+        let (actor, method) = (M::Actor::TYPE, M::NAME);
+        return Err(CallError::Invalid(format!(
+            "what {actor}.{method} returns is no protobuf message; call it with MessagePack or JSON"
+        )));
+    }
     if call.context.deadline <= engine.env.now() {
         return Err(CallError::Timeout { committed: Some(false) });
     }
     let form = CallForm { arguments_hash: xxh3_64(&call.arguments.data), reply_type, durable: false };
     let answer = run::<M>(&engine, shard, call.target, call.context, arguments, form).await;
-    let encode_error = |error: M::Error| match Payload::encode(reply_type, "the error", &error) {
+    let encode_error = |error: M::Error| match Payload::encode_error(reply_type, &error) {
         Ok(payload) => CallError::App(payload),
         Err(error) => CallError::Invalid(error.to_string()),
     };

@@ -159,7 +159,10 @@ const WHAT: &str = "the items of a stream";
 impl Batch {
     pub(crate) fn encode(self, content_type: ContentType) -> Result<Payload, CodecError> {
         match content_type {
-            ContentType::Msgpack => self.encode_as::<Bytes>(content_type, |payload| Ok(payload.data)),
+            // Several values are no protobuf message, so that ends with an error that says so.
+            ContentType::Msgpack | ContentType::Protobuf => {
+                self.encode_as::<Bytes>(content_type, |payload| Ok(payload.data))
+            }
             ContentType::Json => {
                 self.encode_as::<serde_json::Value>(content_type, |payload| payload.decode(WHAT))
             }
@@ -182,7 +185,7 @@ impl Batch {
 
     pub(crate) fn decode(payload: &Payload) -> Result<Self, CodecError> {
         match payload.content_type {
-            ContentType::Msgpack => Self::decode_as::<Bytes>(payload, |data| {
+            ContentType::Msgpack | ContentType::Protobuf => Self::decode_as::<Bytes>(payload, |data| {
                 Ok(Payload { content_type: ContentType::Msgpack, data })
             }),
             ContentType::Json => Self::decode_as::<serde_json::Value>(payload, |value| {

@@ -51,6 +51,7 @@ impl Body {
                 form.extend_from_slice(data);
                 form.push(b'}');
             }
+            ContentType::Protobuf => unreachable!("a body is made in MessagePack, and read in that or JSON"),
         }
         Payload { content_type: *content_type, data: form.into() }
     }
@@ -81,7 +82,11 @@ impl<'de> Deserialize<'de> for Body {
             let payload = Payload::encode(ContentType::Json, "the message", &value);
             return payload.map(Self).map_err(D::Error::custom);
         }
-        Payload::deserialize(deserializer).map(Self)
+        let payload = Payload::deserialize(deserializer)?;
+        match payload.content_type {
+            ContentType::Protobuf => Err(D::Error::custom("publish a message in MessagePack or JSON")),
+            _ => Ok(Self(payload)),
+        }
     }
 }
 

@@ -75,6 +75,16 @@ impl Disk {
         self.records.lock().iter().filter(|record| matches!(record.kind, RecordKind::Commit(_))).count()
     }
 
+    /// The state in the last commit.
+    pub(crate) fn last_state(&self) -> Vec<u8> {
+        let records = self.records.lock();
+        let mut states = records.iter().rev().filter_map(|record| match &record.kind {
+            RecordKind::Commit(commit) => Some(commit.state.to_vec()),
+            _ => None,
+        });
+        states.next().unwrap()
+    }
+
     /// How many rows have been read so far.
     pub(crate) fn rows_read(&self) -> usize {
         self.rows_read.load(Ordering::Relaxed)
@@ -299,21 +309,30 @@ impl Node {
         method: &str,
         arguments: &str,
     ) -> Result<String, CallError<Payload>> {
+        let data = Bytes::copy_from_slice(arguments.as_bytes());
+        let arguments = Payload { content_type: ContentType::Json, data };
+        let reply = self.call_by_name(CallId(SystemEnv.random()), target, method, arguments).await?;
+        Ok(String::from_utf8(reply.data.into()).unwrap())
+    }
+
+    /// A call by name with this id, whatever the form of its arguments.
+    pub(crate) async fn call_by_name(
+        &self,
+        id: CallId,
+        target: &str,
+        method: &str,
+        arguments: Payload,
+    ) -> CallResult {
         let context = CallContext {
-            id: CallId(SystemEnv.random()),
+            id,
             deadline: Instant::now() + Duration::from_secs(10),
             chain: Chain::default(),
             request: Default::default(),
         };
-        let data = Bytes::copy_from_slice(arguments.as_bytes());
-        let arguments = Payload { content_type: ContentType::Json, data };
         let target = target
             .parse()
             .map_err(|e: greenroom_core::identity::IdentityError| CallError::Invalid(e.to_string()))?;
-        let reply = self
-            .transport
-            .call(Call { target, method: method.into(), arguments, context, delivery: None })
-            .await?;
-        Ok(String::from_utf8(reply.data.into()).unwrap())
+        let call = Call { target, method: method.into(), arguments, context, delivery: None };
+        self.transport.call(call).await
     }
 }

@@ -178,7 +178,8 @@ pub(crate) fn rows(shard: u16, epoch: u64, seq: u64, rows: Vec<RowChange>) -> Re
 
 /// The call that [`commit_at`] makes.
 pub(crate) fn call(seq: u64, at_unix_ms: u64) -> CallRecord {
-    let content_type = if seq.is_multiple_of(2) { ContentType::Json } else { ContentType::Msgpack };
+    let content_types = [ContentType::Json, ContentType::Msgpack, ContentType::Protobuf];
+    let content_type = content_types[usize::try_from(seq % 3).unwrap()];
     CallRecord {
         id: CallId(u128::MAX - u128::from(seq)),
         method: "add".into(),

@@ -98,6 +98,7 @@ fn call(row: &Row<'_>) -> rusqlite::Result<(Seq, CallRecord)> {
     let content_type = match row.get(4)? {
         0u8 => ContentType::Msgpack,
         1 => ContentType::Json,
+        2 => ContentType::Protobuf,
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown.into())),
     };
     let call = CallRecord {

@@ -265,5 +265,6 @@ fn reply_type(content_type: ContentType) -> u8 {
     match content_type {
         ContentType::Msgpack => 0,
         ContentType::Json => 1,
+        ContentType::Protobuf => 2,
     }
 }
