@@ -50,6 +50,7 @@ pub mod testing;
 pub use greenroom_client::{CallOptions, Client, ConnectError, JsonItems};
 pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
+pub use greenroom_core::protobuf;
 pub use greenroom_core::request::RequestContext;
 pub use greenroom_core::topics::{
     Answer, Handled, Handler, MAX_AUDIENCE, MAX_PUBLICATION_BYTES, MAX_SUBSCRIPTIONS, MAX_TOPIC_BYTES,
@@ -62,13 +63,18 @@ pub use greenroom_core::workflow::{
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
     ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState,
-    OnPanic, Payload, Proto, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks, Timer,
-    WhenFull,
+    OnPanic, Payload, Proto, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks,
+    Timer, WhenFull,
 };
 pub use greenroom_macros::{Actor, actor_methods, workflow};
 pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};
 pub use stock::{Counter, CounterRef, KeyValue, KeyValueRef};
 pub use telemetry::{METRICS, MetricInfo, Telemetry, TelemetryError, init as init_telemetry};
+
+/// The page about protobuf has programs in it, which are compiled and run as the tests of this.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/actors/protobuf.md")]
+pub mod page {}
 
 /// The stock node: `greenroom node`, with [`Counter`] and [`KeyValue`]. Runs until it is told to stop.
 pub async fn run_stock(args: config::NodeArgs) -> std::result::Result<(), RuntimeError> {

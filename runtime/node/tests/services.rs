@@ -11,7 +11,11 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use greenroom_proto::v1;
 use greenroom_proto::v1::admin_client::AdminClient;
-use support::{Cluster, Tally};
+use greenroom_proto::v1::call_reply::Reply;
+use greenroom_proto::v1::call_request::Arguments;
+use greenroom_proto::v1::gateway_client::GatewayClient;
+use prost::Message;
+use support::{Cluster, Sum, Tally};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
@@ -64,6 +68,40 @@ async fn gateway_and_admin_describe_themselves() {
         let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
         assert!(services.service.iter().any(|found| found.name == service), "{services:?}");
     }
+    cluster.stop().await;
+}
+
+/// A client in another language knows the gateway's `.proto` and the one of the actor's messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grpc_client_calls_with_a_protobuf_message_and_is_answered_with_one() {
+    let cluster = Cluster::start().await;
+    let call = |method: &str, message: &[u8]| v1::CallRequest {
+        r#type: "Tally".into(),
+        key: "by-message".into(),
+        method: method.into(),
+        arguments: Some(Arguments::Protobuf(message.to_vec().into())),
+        ..Default::default()
+    };
+    let mut total = 0;
+    // Whichever node has the actor, two of three gateways are elsewhere.
+    for node in &cluster.nodes {
+        let mut gateway = GatewayClient::new(channel(&node.peer().gateway_address).await);
+        let sum = Sum { amount: -300 }.encode_to_vec();
+        let reply = gateway.call(call("add_sum", &sum)).await.unwrap().into_inner().reply;
+        let Some(Reply::Protobuf(bytes)) = reply else { panic!("{reply:?}") };
+        total -= 300;
+        assert_eq!(Sum::decode(bytes).unwrap(), Sum { amount: total });
+
+        for (method, message, code, part) in [
+            ("add_sum", &b"\x08"[..], Code::InvalidArgument, "at `by`: these bytes are no Sum"),
+            ("add", &sum, Code::InvalidArgument, "call with MessagePack or JSON; Tally.add takes by"),
+            ("add_sum", b"", Code::FailedPrecondition, "there is nothing to add"),
+        ] {
+            let status = gateway.call(call(method, message)).await.unwrap_err();
+            assert!(status.code() == code && status.message().contains(part), "{status}");
+        }
+    }
+    assert_eq!(cluster.client().actor::<Tally>("by-message").total().await.unwrap(), total);
     cluster.stop().await;
 }
 

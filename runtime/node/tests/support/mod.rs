@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use greenroom::config::{NodeArgs, NodeConfig, StorageEngine};
 use greenroom::node::Node;
-use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Result, actor_methods};
+use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Proto, Result, actor_methods};
 use greenroom_cluster::Embedded;
 use greenroom_cluster::coordination::serve;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 const TOTALS: Feed<i64> = Feed::new("totals");
+
+/// A message as a `.proto` would have it: `message Sum { sint64 amount = 1; }`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Sum {
+    #[prost(sint64, tag = "1")]
+    pub(crate) amount: i64,
+}
 
 /// What the tests call.
 #[derive(Actor, Default, Serialize, Deserialize)]
@@ -31,6 +38,15 @@ impl Tally {
     pub(crate) async fn add(&mut self, by: i64) -> i64 {
         self.total += by;
         self.total
+    }
+
+    /// The same with messages of protobuf.
+    pub(crate) async fn add_sum(&mut self, by: Proto<Sum>) -> Result<Proto<Sum>> {
+        if by.amount == 0 {
+            return Err(AppError::new("there is nothing to add"));
+        }
+        self.total += by.amount;
+        Ok(Proto(Sum { amount: self.total }))
     }
 
     pub(crate) async fn total(&self) -> i64 {
