@@ -86,6 +86,32 @@ pub fn deserialize<'de, T: Message + Default, D: Deserializer<'de>>(deserializer
     }
 }
 
+/// What `#[actor(state = "protobuf")]` makes serde's traits from.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no protobuf message",
+    label = "its states cannot be stored as messages",
+    note = "add `#[derive(Clone, PartialEq, prost::Message)]` to it, or drop `state = \"protobuf\"`"
+)]
+pub trait MessageState: Sized {
+    /// Writes the state.
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+    /// Reads the state.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+}
+
+// So that the words above are what a user sees.
+#[diagnostic::do_not_recommend]
+impl<T: Message + Default> MessageState for T {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(self, serializer)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer)
+    }
+}
+
 /// Takes bytes and base64 alike: serde's own buffers (`flatten`, untagged enums) say that they are text and hold bytes.
 struct Form<T>(PhantomData<T>);
 

@@ -94,8 +94,9 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
 
 /// serde's traits for a state that is a protobuf message: `state = "protobuf"`. If it is none, the compiler says so there.
 fn protobuf_state(actor: &Ident, at: &Path, private: &TokenStream) -> TokenStream {
-    let serialize = quote_spanned!(at.span()=> #private::protobuf::serialize(self, serializer));
-    let deserialize = quote_spanned!(at.span()=> #private::protobuf::deserialize(deserializer));
+    // The same tokens at the same place twice, so that it says so once.
+    let state = format_ident!("{}", actor, span = at.span());
+    let message = quote_spanned!(at.span()=> <#state as #private::protobuf::MessageState>);
     quote! {
         #[automatically_derived]
         impl #private::serde::Serialize for #actor {
@@ -103,7 +104,7 @@ fn protobuf_state(actor: &Ident, at: &Path, private: &TokenStream) -> TokenStrea
                 &self,
                 serializer: S,
             ) -> ::core::result::Result<S::Ok, S::Error> {
-                #serialize
+                #message::write(self, serializer)
             }
         }
 
@@ -112,7 +113,7 @@ fn protobuf_state(actor: &Ident, at: &Path, private: &TokenStream) -> TokenStrea
             fn deserialize<D: #private::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
-                #deserialize
+                #message::read(deserializer)
             }
         }
     }
