@@ -41,8 +41,8 @@ use crate::storage::Storage;
     printcolumn(
         name = "Desired",
         type_ = "integer",
-        json_path = ".spec.replicas",
-        description = "Nodes that the spec asks for."
+        json_path = ".status.desiredReplicas",
+        description = "Nodes that the spec asks for, in groups or not."
     ),
     printcolumn(
         name = "Activations",

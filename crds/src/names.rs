@@ -14,10 +14,13 @@ pub const GROUP_LABEL: &str = "greenroom.dev/group";
 pub const HASH_ANNOTATION: &str = "greenroom.dev/hash";
 /// The annotation with the hash of a node's settings, on its pod.
 pub const CONFIG_HASH_ANNOTATION: &str = "greenroom.dev/config-hash";
-/// The annotation with the number of nodes that a cluster was made with, on its StatefulSet and its shard map's pages.
+/// The annotation with the number of nodes that a cluster or a group was made with, on its StatefulSet; of the general nodes on
+/// the shard map's pages.
 pub const REPLICAS_ANNOTATION: &str = "greenroom.dev/replicas";
-/// The annotation with the number of shards, on the shard map's pages.
+/// The annotation with the number of general shards, on the shard map's pages.
 pub const SHARDS_ANNOTATION: &str = "greenroom.dev/shards";
+/// The annotation with the groups of nodes, as `gpu=64x1,…` (shards, then nodes), on the shard map's pages.
+pub const GROUPS_ANNOTATION: &str = "greenroom.dev/groups";
 /// The annotation with the stock image that a cluster was made with, on its StatefulSet.
 pub const STOCK_IMAGE_ANNOTATION: &str = "greenroom.dev/stock-image";
 /// The annotation by which a user lets a cluster of stock nodes follow the operator's image: while it is `true`, on the
@@ -58,22 +61,19 @@ pub const HEALTH_PORT: (&str, u16) = ("health", 7403);
 /// The files of a TLS secret and directory, as in every `kubernetes.io/tls` secret, and the trust anchors beside them.
 pub const TLS_FILES: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 
-/// The StatefulSet of the general nodes, and the PodDisruptionBudget of all nodes.
-pub fn stateful_set(cluster: &str) -> String {
-    cluster.to_owned()
-}
-
-/// The StatefulSet of a group of nodes.
-pub fn group_stateful_set(cluster: &str, group: &str) -> String {
-    format!("{cluster}-{group}")
+/// The StatefulSet of the nodes of a group, or of the general nodes.
+pub fn stateful_set(cluster: &str, group: Option<&str>) -> String {
+    group.map_or_else(|| cluster.to_owned(), |group| format!("{cluster}-{group}"))
 }
 
 /// A node and its pod: one of a group, or a general one.
 pub fn node(cluster: &str, group: Option<&str>, ordinal: u16) -> String {
-    match group {
-        Some(group) => format!("{cluster}-{group}-{ordinal}"),
-        None => format!("{cluster}-{ordinal}"),
-    }
+    format!("{}-{ordinal}", stateful_set(cluster, group))
+}
+
+/// The PodDisruptionBudget.
+pub fn pod_disruption_budget(cluster: &str) -> String {
+    cluster.to_owned()
 }
 
 /// The ShardMap of a page.

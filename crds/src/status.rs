@@ -21,6 +21,11 @@ pub struct ActorClusterStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// How many nodes the spec asks for, those of its groups among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>")]
+    pub desired_replicas: Option<u16>,
+
     /// How many pods exist.
     #[serde(default)]
     #[schemars(with = "i32")]

@@ -60,7 +60,7 @@ impl Pages {
             let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
             let ready = cluster.status.as_ref().map_or(0, |status| status.ready_replicas);
             let labels = [namespace.as_str(), name.as_str()];
-            metrics.nodes_desired.with_label_values(&labels).set(cluster.spec.replicas.into());
+            metrics.nodes_desired.with_label_values(&labels).set(cluster.spec.total_replicas().into());
             metrics.nodes_ready.with_label_values(&labels).set(ready.into());
         }
         metrics.text()

@@ -29,6 +29,7 @@ pub(crate) async fn observe(cluster: &ActorCluster, caches: &Caches, nodes: &Nod
         children: children.collect(),
         pods,
         pages: caches.pages(&reference),
+        foreign: caches.foreign(&reference),
         nodes: reports,
     }
 }

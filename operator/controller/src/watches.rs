@@ -185,6 +185,14 @@ impl Caches {
         self.children.iter().flat_map(of).collect()
     }
 
+    /// The StatefulSets that other clusters of its namespace have, by name.
+    pub(crate) fn foreign(&self, cluster: &ClusterRef) -> BTreeMap<String, String> {
+        let beside = |other: &ClusterRef| other.namespace == cluster.namespace && other != cluster;
+        let sets = self.children[&Kind::StatefulSet].state();
+        let owned = sets.iter().filter_map(|set| Some((set.name_any(), owner(&**set)?)));
+        owned.filter(|(_, owner)| beside(owner)).map(|(name, owner)| (name, owner.name)).collect()
+    }
+
     /// The pods of its nodes, by name.
     pub(crate) fn pods(&self, cluster: &ClusterRef) -> Vec<Pod> {
         let mut pods: Vec<_> = self

@@ -110,6 +110,46 @@ async fn another_number_of_replicas_is_refused_and_the_rest_goes_on() {
 
 #[tokio::test]
 #[ignore = "slow"]
+async fn a_group_has_a_statefulset_of_its_own_and_no_other_cluster_gets_its_name() {
+    let plane = Plane::start().await;
+    let _running = plane.operator("one").await;
+    let spec = |group: &str| json!({"replicas": 1, "groups": [{"name": group, "replicas": 2}]});
+    plane.apply_cluster("chat", spec("gpu")).await;
+    eventually("it has its objects, and the pages of 1,088 shards", async || {
+        let children = plane.children("chat").await;
+        ["StatefulSet/chat", "StatefulSet/chat-gpu", "ShardMap/chat-4"]
+            .iter()
+            .all(|name| children.contains_key(*name))
+            .then_some(())
+    })
+    .await;
+    let sets = plane.objects("StatefulSet");
+    let made = sets.get("chat-gpu").await.unwrap();
+    assert_eq!(made.data["spec"]["replicas"], 2);
+    assert_eq!(made.data["spec"]["selector"]["matchLabels"]["greenroom.dev/group"], "gpu");
+    eventually("the status counts the nodes of the group", async || {
+        let status = plane.clusters().get("chat").await.unwrap().status?;
+        (status.desired_replicas == Some(3) && status.nodes.len() == 3).then_some(())
+    })
+    .await;
+
+    let other = json!({"spec": spec("cpu")});
+    let refused = plane.clusters().patch("chat", &PatchParams::default(), &Patch::Merge(other)).await;
+    assert!(refused.unwrap_err().to_string().contains("the groups, their order and their shards"));
+
+    plane.cluster("chat-gpu").await;
+    eventually("the later cluster is told that its name is taken", async || {
+        let status = plane.clusters().get("chat-gpu").await.unwrap().status?;
+        status.conditions.into_iter().find(|told| told.reason == "NameTaken" && told.status == "True")
+    })
+    .await;
+    let after = sets.get("chat-gpu").await.unwrap();
+    assert_eq!((after.uid(), after.resource_version()), (made.uid(), made.resource_version()));
+    assert_eq!(after.labels()["greenroom.dev/cluster"], "chat");
+}
+
+#[tokio::test]
+#[ignore = "slow"]
 async fn an_operator_that_is_there_before_the_definitions_waits_and_says_so() {
     let plane = Plane::without_definitions().await;
     let running = plane.operator("one").await;

@@ -3,7 +3,9 @@
 //! Nothing here depends on time: the same observation always gives the same words, or the status would be written again
 //! and again.
 
-use greenroom_crds::names;
+use std::collections::BTreeMap;
+
+use greenroom_crds::{ActorClusterSpec, names};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
@@ -73,9 +75,11 @@ impl Node<'_> {
     }
 }
 
-/// What the pods should be like.
+/// What the pods of the general nodes, or of those of a group, should be like.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
+    /// Which group.
+    pub(crate) group: Option<&'a str>,
     /// How many there should be.
     pub(crate) replicas: u16,
     /// The hash of the template that they should have.
@@ -94,10 +98,18 @@ pub(crate) fn revision(stateful_set: &Value) -> Option<&str> {
     status["updateRevision"].as_str()
 }
 
-/// The nodes that should be there, by ordinal.
-pub(crate) fn nodes<'a>(observed: &'a Observed, expected: Expected) -> Vec<Node<'a>> {
-    let cluster = observed.cluster.metadata.name.as_deref().unwrap_or_default();
-    (0..expected.replicas).map(|ordinal| node(observed, format!("{cluster}-{ordinal}"), expected)).collect()
+/// The nodes that should be there, set by set and by ordinal: an order that stays, with the general node 0 as the first.
+pub(crate) fn nodes<'a>(observed: &'a Observed, expected: &[Expected]) -> Vec<Node<'a>> {
+    let mut nodes = Vec::new();
+    for set in expected {
+        let name = |ordinal| names::node(cluster_name(observed), set.group, ordinal);
+        nodes.extend((0..set.replicas).map(|ordinal| node(observed, name(ordinal), *set)));
+    }
+    nodes
+}
+
+fn cluster_name(observed: &Observed) -> &str {
+    observed.cluster.metadata.name.as_deref().unwrap_or_default()
 }
 
 fn node<'a>(observed: &'a Observed, name: String, expected: Expected) -> Node<'a> {
@@ -194,18 +206,49 @@ fn judge_stopped(container: &ContainerStatus) -> (&'static str, bool) {
     }
 }
 
-/// The nodes as they should be, given the StatefulSet that exists and the one that is wanted.
+/// The nodes as they should be, by the spec, the StatefulSets that are wanted and those that exist.
 pub(crate) fn expected<'a>(
     observed: &'a Observed,
-    desired: Option<&'a Value>,
-    replicas: u16,
+    spec: &'a ActorClusterSpec,
+    desired: &'a BTreeMap<ObjectKey, Value>,
     settled: bool,
-) -> Expected<'a> {
-    let name = names::stateful_set(observed.cluster.metadata.name.as_deref().unwrap_or_default());
-    let live = observed.children.get(&ObjectKey { kind: Kind::StatefulSet, name });
-    Expected {
-        replicas,
-        template_hash: desired.or(live).and_then(build::template_hash),
-        revision: live.filter(|_| settled).and_then(revision),
-    }
+) -> Vec<Expected<'a>> {
+    let groups = spec.groups.iter().map(|group| (Some(group.name.as_str()), group.replicas));
+    let sets = std::iter::once((None, spec.replicas)).chain(groups);
+    let expect = |(group, replicas)| {
+        let key = key(observed, group);
+        let live = observed.children.get(&key);
+        Expected {
+            group,
+            replicas,
+            template_hash: desired.get(&key).or(live).and_then(build::template_hash),
+            revision: live.filter(|_| settled).and_then(revision),
+        }
+    };
+    sets.map(expect).collect()
+}
+
+/// The nodes as they are, for a cluster whose spec cannot be run: as many as there are pods.
+pub(crate) fn present<'a>(observed: &'a Observed) -> Vec<Expected<'a>> {
+    let sets = observed.children.iter().filter(|(key, _)| key.kind == Kind::StatefulSet);
+    let groups = sets.filter_map(|(_, live)| live["metadata"]["labels"][names::GROUP_LABEL].as_str());
+    let expect = |group: Option<&'a str>| {
+        let live = observed.children.get(&key(observed, group));
+        let pods = observed.pods.iter().filter(|pod| group_of(pod) == group).count();
+        Expected {
+            group,
+            replicas: u16::try_from(pods).unwrap_or(u16::MAX),
+            template_hash: live.and_then(build::template_hash),
+            revision: live.and_then(revision),
+        }
+    };
+    std::iter::once(None).chain(groups.map(Some)).map(expect).collect()
+}
+
+fn key(observed: &Observed, group: Option<&str>) -> ObjectKey {
+    ObjectKey { kind: Kind::StatefulSet, name: names::stateful_set(cluster_name(observed), group) }
+}
+
+fn group_of(pod: &Pod) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get(names::GROUP_LABEL).map(String::as_str)
 }

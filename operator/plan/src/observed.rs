@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_crds::{ActorCluster, names};
+use greenroom_crds::{ActorCluster, NodeGroup, names};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -20,6 +20,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// The shard map's pages that exist; see [`PageSeen::from_metadata`].
     pub pages: Vec<PageSeen>,
+    /// The StatefulSets of other clusters in the namespace, by name, and the clusters that have them.
+    pub foreign: BTreeMap<String, String>,
     /// What the nodes said, by pod name. A node that did not answer is not in it.
     pub nodes: BTreeMap<String, NodeReport>,
 }
@@ -30,22 +32,61 @@ pub struct Observed {
 pub struct PageSeen {
     /// The page's number.
     pub page: u16,
-    /// How many shards the map has.
+    /// How many general shards the map has.
     pub shards: Option<u16>,
-    /// How many nodes the cluster was made with.
+    /// How many general nodes the cluster was made with.
     pub replicas: Option<u16>,
+    /// The groups that the cluster was made with.
+    pub groups: Vec<GroupSeen>,
 }
 
 impl PageSeen {
     /// Reads a ShardMap's metadata; `None` if it is no page of this cluster.
     pub fn from_metadata(cluster: &str, metadata: &ObjectMeta) -> Option<Self> {
-        let number = |annotation| metadata.annotations.as_ref()?.get(annotation)?.parse().ok();
+        let text = |annotation| metadata.annotations.as_ref()?.get(annotation);
+        let number = |annotation| text(annotation)?.parse().ok();
         let page = metadata.name.as_deref()?.strip_prefix(cluster)?.strip_prefix('-')?.parse().ok()?;
         Some(Self {
             page,
             shards: number(names::SHARDS_ANNOTATION),
             replicas: number(names::REPLICAS_ANNOTATION),
+            groups: text(names::GROUPS_ANNOTATION).map(|text| GroupSeen::read(text)).unwrap_or_default(),
         })
+    }
+}
+
+/// A group of nodes, as a page of the shard map remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSeen {
+    /// The name.
+    pub name: String,
+    /// How many shards it has.
+    pub shards: u16,
+    /// How many nodes it was made with.
+    pub replicas: u16,
+}
+
+impl GroupSeen {
+    /// The groups of a spec as text, `gpu=64x1,…`; `None` if there are none.
+    pub(crate) fn write(groups: &[NodeGroup]) -> Option<String> {
+        let one =
+            |NodeGroup { name, shards, replicas, .. }: &NodeGroup| format!("{name}={shards}x{replicas}");
+        let text = groups.iter().map(one).collect::<Vec<_>>().join(",");
+        if text.is_empty() { None } else { Some(text) }
+    }
+
+    /// The groups of such a text. What is no group is passed over.
+    fn read(text: &str) -> Vec<Self> {
+        let one = |text: &str| {
+            let (name, numbers) = text.split_once('=')?;
+            let (shards, replicas) = numbers.split_once('x')?;
+            Some(Self {
+                name: name.to_owned(),
+                shards: shards.parse().ok()?,
+                replicas: replicas.parse().ok()?,
+            })
+        };
+        text.split(',').filter_map(one).collect()
     }
 }
 

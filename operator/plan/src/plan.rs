@@ -54,9 +54,7 @@ struct Decision<'a> {
 impl<'a> Decision<'a> {
     /// Nothing may be changed; what runs goes on.
     fn none(observed: &'a Observed, problem: crate::validate::Problem) -> Self {
-        let replicas = u16::try_from(observed.pods.len()).unwrap_or(u16::MAX);
-        let expected = nodes::expected(observed, None, replicas, true);
-        let nodes = nodes::nodes(observed, expected);
+        let nodes = nodes::nodes(observed, &nodes::present(observed));
         let seen = Seen { nodes, problems: vec![problem], waits_for_deletion: false };
         Self { steps: Vec::new(), events: Vec::new(), seen }
     }
@@ -91,11 +89,10 @@ impl<'a> Decision<'a> {
             events.push(event);
         }
 
-        let stateful_set =
-            desired.iter().find(|(key, _)| key.kind == Kind::StatefulSet).map(|(_, object)| object);
-        let expected = nodes::expected(observed, stateful_set, valid.spec.replicas, settled);
-        let nodes = nodes::nodes(observed, expected);
-        if steps.is_empty() && !waits_for_deletion && expected.revision.is_some() {
+        let expected = nodes::expected(observed, &valid.spec, &desired, settled);
+        let nodes = nodes::nodes(observed, &expected);
+        let all_seen = expected.iter().all(|set| set.revision.is_some());
+        if steps.is_empty() && !waits_for_deletion && all_seen {
             let next = roll::next(&nodes);
             steps.extend(next.step);
             events.extend(next.event);
@@ -142,11 +139,13 @@ fn missing_pages(observed: &Observed, target: Target) -> Vec<Step> {
     missing.map(|map| Step::CreatePage(Box::new(map))).collect()
 }
 
-/// What is there, is ours and is not built any more.
+/// What is there, is ours and is not built any more. Never a StatefulSet: none goes before its cluster does, and if it
+/// looked that way, the nodes of a group would be ended by mistake.
 fn prunes(observed: &Observed, desired: &BTreeMap<ObjectKey, Value>) -> Vec<(Step, Event)> {
     let own = own_uid(observed);
     let surplus = observed.children.iter().filter(|(key, live)| {
-        !desired.contains_key(key) && own.is_some() && owner(live) == own && !is_leaving(live, observed)
+        let may_go = key.kind != Kind::StatefulSet && !desired.contains_key(key);
+        may_go && own.is_some() && owner(live) == own && !is_leaving(live, observed)
     });
     let prune = |(key, live): (&ObjectKey, &Value)| {
         let uid = live["metadata"]["uid"].as_str()?.to_owned();

@@ -19,8 +19,10 @@ pub enum Reason {
     ScaleRefused,
     /// The spec changes the size, class or engine of the storage of a cluster that exists.
     StorageChangeRefused,
-    /// The spec has another number of shards than the shard map that was kept.
+    /// The spec has another number of shards, or other groups, than the shard map that was kept.
     ShardsRefused,
+    /// A StatefulSet that the cluster needs belongs to another cluster.
+    NameTaken,
     /// The spec cannot be run; an API server with the current definitions would have refused it.
     InvalidSpec,
     /// A node cannot run: no image, no configuration, or its program ends again and again.
@@ -38,7 +40,7 @@ pub enum Reason {
 }
 
 /// All of them, in the order of the reference.
-pub const ALL: [Reason; 16] = [
+pub const ALL: [Reason; 17] = [
     Reason::AllNodesServe,
     Reason::NodesNotReady,
     Reason::Rolling,
@@ -48,6 +50,7 @@ pub const ALL: [Reason; 16] = [
     Reason::ScaleRefused,
     Reason::StorageChangeRefused,
     Reason::ShardsRefused,
+    Reason::NameTaken,
     Reason::InvalidSpec,
     Reason::NodeFailing,
     Reason::ApplyFailed,
@@ -100,7 +103,7 @@ impl Reason {
             Self::ScaleRefused => (
                 "ScaleRefused",
                 "`Ready=False`, `Stalled=True`, event",
-                "`replicas` of an existing cluster was changed, which this version cannot do without losing sight of state. The cluster goes on with its old number; set it back.",
+                "`replicas` of an existing cluster, or of a group of it, was changed, which this version cannot do without losing sight of state. The cluster goes on with its old number; set it back.",
             ),
             Self::StorageChangeRefused => (
                 "StorageChangeRefused",
@@ -110,7 +113,12 @@ impl Reason {
             Self::ShardsRefused => (
                 "ShardsRefused",
                 "`Ready=False`, `Stalled=True`, event",
-                "The shard map that an earlier ActorCluster of this name left has another number of shards. Use its number, or delete its ShardMaps and volumes, and the state in them.",
+                "The shard map that an earlier ActorCluster of this name left has another number of shards, or other groups. Use its number and groups, or delete its ShardMaps and volumes, and the state in them.",
+            ),
+            Self::NameTaken => (
+                "NameTaken",
+                "`Ready=False`, `Stalled=True`, event",
+                "A StatefulSet that the cluster needs belongs to another one, as that of the cluster `chat-gpu` and of the group `gpu` of `chat` would have one name. Nothing is changed; make one of them under another name.",
             ),
             Self::InvalidSpec => (
                 "InvalidSpec",

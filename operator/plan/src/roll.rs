@@ -2,11 +2,11 @@
 //!
 //! The algorithm, made anew each time from what is observed. Nothing is remembered, so it may stop anywhere:
 //!
-//! 1. Nothing is done while the StatefulSet is not as it should be, or its controller has not seen it as it is.
+//! 1. Nothing is done while a StatefulSet is not as it should be, or its controller has not seen it as it is.
 //! 2. A node that is **drained** serves nothing until it is started again: its pod is deleted, outdated or not.
 //! 3. While a node is **draining**, it is asked again to drain, which is harmless, and no other is touched.
 //! 4. Of the outdated pods the next is one that does not serve, then the one with fewest actors in memory, then the
-//!    highest ordinal (the lowest is by convention the coordinator).
+//!    last in order: by ordinal, and the groups behind the general nodes (the first is by convention the coordinator).
 //! 5. It may go if all other nodes say themselves that they serve all their shards. If it does not serve, less will do,
 //!    or a broken template could never be corrected:
 //!    - its program does not run: no pod with the new template may be in the same state;
@@ -54,7 +54,7 @@ pub(crate) fn next(nodes: &[Node]) -> Next {
 
 fn candidate<'n, 'a>(nodes: &'n [Node<'a>]) -> Option<&'n Node<'a>> {
     let outdated = nodes.iter().enumerate().filter(|(_, node)| node.outdated);
-    let next = outdated.min_by_key(|(ordinal, node)| (node.state, node.activations(), Reverse(*ordinal)));
+    let next = outdated.min_by_key(|(place, node)| (node.state, node.activations(), Reverse(*place)));
     next.map(|(_, node)| node)
 }
 

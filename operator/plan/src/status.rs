@@ -45,6 +45,7 @@ pub(crate) fn status(observed: &Observed, seen: &Seen, now: Timestamp) -> ActorC
     ActorClusterStatus {
         observed_generation: Some(generation),
         conditions: Verdict::of(seen).conditions(&previous.conditions, generation, now),
+        desired_replicas: Some(cluster.spec.total_replicas()),
         replicas: saturating(observed.pods.len()),
         ready_replicas: saturating(nodes.iter().filter(|node| node.ready).count()),
         selector: Some(names::pod_selector(cluster.metadata.name.as_deref().unwrap_or_default())),

@@ -4,11 +4,13 @@
 //! **effective spec**, which differs from the declared one exactly where a change is refused, with one [`Problem`] for
 //! each such place. So a refused change never holds up the others, and a cluster never loses its state by an edit:
 //!
-//! - `replicas` and the storage stay what they are once there is a StatefulSet. The number of nodes is read from the
-//!   annotation that the operator writes there, not from the object's own field: that one may have been changed by
-//!   somebody else and is to be put back.
-//! - `shards` and `replicas` are also kept by the pages of a shard map, which outlive the cluster.
+//! - `replicas`, also of groups, and the storage stay what they are once there is a StatefulSet. The number of nodes is
+//!   read from the annotation that the operator writes there, not from the object's own field: that one may have been
+//!   changed by somebody else and is to be put back.
+//! - `shards`, `replicas` and the groups are also kept by the pages of a shard map, which outlive the cluster.
 //! - Stock nodes keep the image that they were made with when the operator is upgraded, unless the cluster follows.
+
+mod groups;
 
 use std::sync::LazyLock;
 
@@ -50,26 +52,36 @@ pub struct Valid {
 /// The spec cannot be run at all; nothing may be changed on its account.
 pub fn validate(observed: &Observed, settings: &Settings) -> Result<Valid, Problem> {
     check_rules(observed)?;
+    groups::check_names(observed)?;
     let mut spec = observed.cluster.spec.clone();
-    let present = Present::of(observed);
-    let problems = [
+    let present = Present::of(observed, None);
+    let mut problems: Vec<Problem> = [
         keep_shards(&mut spec, observed),
+        groups::keep_groups(&mut spec, observed),
         keep_replicas(&mut spec, observed, present.as_ref()),
-        keep_storage(&mut spec, present.as_ref()),
-    ];
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    problems.extend(groups::keep_replicas(&mut spec, observed));
+    problems.extend(keep_storage(&mut spec, present.as_ref()));
     let image = image(observed, settings, &spec, present.as_ref());
-    Ok(Valid { spec, image, problems: problems.into_iter().flatten().collect() })
+    Ok(Valid { spec, image, problems })
 }
 
 /// The rules of the definition, for objects that were stored while another one was in force.
 fn check_rules(observed: &Observed) -> Result<(), Problem> {
     let invalid = |message: String| Err(Problem { reason: Reason::InvalidSpec, message });
     let spec = &observed.cluster.spec;
-    for (field, value, most) in [
+    let of_groups = spec.groups.iter().flat_map(|group| {
+        [("a group's replicas", group.replicas, 100), ("a group's shards", group.shards, 16_384)]
+    });
+    let numbers = [
         ("replicas", spec.replicas, 100),
         ("shards", spec.shards, 16_384),
         ("gateway.port", spec.gateway.port, 65_535),
-    ] {
+    ];
+    for (field, value, most) in numbers.into_iter().chain(of_groups) {
         if !(1..=most).contains(&value) {
             return invalid(format!("{field} is {value}; set it to a number between 1 and {most}"));
         }
@@ -92,12 +104,12 @@ static RULES: LazyLock<CompiledSchema> = LazyLock::new(|| {
     )
 });
 
-/// The StatefulSet that exists.
+/// A StatefulSet that exists: that of a group, or of the general nodes.
 struct Present<'a>(&'a Value);
 
 impl<'a> Present<'a> {
-    fn of(observed: &'a Observed) -> Option<Self> {
-        let name = names::stateful_set(observed.cluster.metadata.name.as_deref()?);
+    fn of(observed: &'a Observed, group: Option<&str>) -> Option<Self> {
+        let name = names::stateful_set(observed.cluster.metadata.name.as_deref()?, group);
         observed.children.get(&ObjectKey { kind: Kind::StatefulSet, name }).map(Self)
     }
 
@@ -141,16 +153,19 @@ fn keep_replicas(
     let kept = match present {
         Some(present) => present.replicas(),
         None => observed.pages.iter().find_map(|page| page.replicas),
-    }?;
-    if kept == spec.replicas {
-        return None;
-    }
-    let asked = std::mem::replace(&mut spec.replicas, kept);
+    };
+    kept_replicas(&mut spec.replicas, kept, "an existing cluster")
+}
+
+/// Puts the number back that was kept, if there is one.
+fn kept_replicas(replicas: &mut u16, kept: Option<u16>, whose: &str) -> Option<Problem> {
+    let kept = kept.filter(|kept| kept != replicas)?;
+    let asked = std::mem::replace(replicas, kept);
     Some(Problem {
         reason: Reason::ScaleRefused,
         message: format!(
-            "this version cannot change the number of nodes of an existing cluster from {kept} to {asked}, its shards \
-             would not move along; set replicas back to {kept}"
+            "this version cannot change the number of nodes of {whose} from {kept} to {asked}, its shards would not move \
+             along; set replicas back to {kept}"
         ),
     })
 }

@@ -13,9 +13,10 @@ use greenroom_operator_plan::{Observed, PageSeen, Settings, Step, plan};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-const CLUSTERS: [&str; 3] = [
+const CLUSTERS: [&str; 4] = [
     include_str!("golden/smallest/cluster.yaml"),
     include_str!("golden/full/cluster.yaml"),
+    include_str!("golden/groups/cluster.yaml"),
     concat!(
         "{apiVersion: greenroom.dev/v1alpha1, kind: ActorCluster, metadata: {name: memory, namespace: games}, ",
         "spec: {replicas: 1, storage: {engine: memory}, gateway: {type: NodePort}}}",
@@ -54,6 +55,7 @@ fn observed(yaml: &str) -> Observed {
         children: BTreeMap::new(),
         pods: Vec::new(),
         pages: Vec::new(),
+        foreign: BTreeMap::new(),
         nodes: BTreeMap::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The settings of the nodes, as the file that each of them reads.
 
-use greenroom_crds::{Engine, names};
+use greenroom_crds::{Engine, NodeGroup, names};
 use serde_json::{Value, json};
 
 use super::{Target, labels};
@@ -23,7 +23,7 @@ pub(super) fn file(target: Target) -> String {
     let spec = target.spec();
     let engine = if spec.storage.engine == Engine::Memory { "memory" } else { "sqlite" };
     let listen = |(_, port): (&str, u16)| format!("0.0.0.0:{port}");
-    let settings: [(&str, String); 13] = [
+    let mut settings = vec![
         // In quotes: a cluster may be called `null`.
         ("cluster", format!("\"{}\"", target.name())),
         ("replicas", spec.replicas.to_string()),
@@ -39,5 +39,16 @@ pub(super) fn file(target: Target) -> String {
         ("drainSeconds", DRAIN_SECONDS.to_string()),
         ("logFormat", "json".to_owned()),
     ];
-    settings.map(|(setting, value)| format!("{setting}: {value}\n")).concat()
+    if !spec.groups.is_empty() {
+        settings.push(("groups", groups(&spec.groups)));
+    }
+    settings.into_iter().map(|(setting, value)| format!("{setting}: {value}\n")).collect()
+}
+
+/// As a list in flow style. In quotes: a group may be called `null`, too.
+fn groups(groups: &[NodeGroup]) -> String {
+    let one = |NodeGroup { name, shards, replicas, .. }: &NodeGroup| {
+        format!("{{name: \"{name}\", shards: {shards}, replicas: {replicas}}}")
+    };
+    format!("[{}]", groups.iter().map(one).collect::<Vec<_>>().join(", "))
 }

@@ -7,6 +7,7 @@
 mod config_map;
 mod labels;
 mod network_policy;
+mod node_set;
 mod pod;
 mod pod_disruption_budget;
 mod role;
@@ -25,6 +26,7 @@ use crate::hash;
 use crate::observed::Settings;
 use crate::step::{Kind, ObjectKey};
 use crate::validate::Valid;
+use node_set::NodeSet;
 
 /// For whom the objects are built.
 #[derive(Debug, Clone, Copy)]
@@ -62,9 +64,9 @@ pub fn objects(target: Target) -> BTreeMap<ObjectKey, Value> {
         (Kind::Service, services::gateway(target)),
         (Kind::NetworkPolicy, network_policy::build(target)),
         (Kind::PodDisruptionBudget, pod_disruption_budget::build(target)),
-        (Kind::StatefulSet, stateful_set::build(target)),
     ];
-    let keyed = built.into_iter().map(|(kind, mut object)| {
+    let stateful_sets = NodeSet::all(target).map(|nodes| (Kind::StatefulSet, stateful_set::build(nodes)));
+    let keyed = built.into_iter().chain(stateful_sets).map(|(kind, mut object)| {
         seal(&mut object);
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         (ObjectKey { kind, name }, object)
@@ -74,7 +76,7 @@ pub fn objects(target: Target) -> BTreeMap<ObjectKey, Value> {
 
 /// The pages of the shard map, as they are created.
 pub fn pages(target: Target) -> Vec<ShardMap> {
-    (0..shard_map::count(target.spec().shards)).map(|page| shard_map::build(target, page)).collect()
+    (0..shard_map::count(target.spec().total_shards())).map(|page| shard_map::build(target, page)).collect()
 }
 
 /// The hash of the pod template that the nodes shall have.

@@ -4,10 +4,12 @@
 //! need, such as certificates, which a node reloads, or the version of the operator.
 
 use greenroom_crds::{Engine, names};
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value, json};
 
 use super::config_map::{self, DRAIN_SECONDS};
+use super::node_set::NodeSet;
 use super::{Target, labels, seal};
 use crate::hash;
 use crate::quantity::canonical;
@@ -18,9 +20,9 @@ const USER: u32 = 65_532;
 const GRACE_BEYOND_DRAIN: u64 = 15;
 
 /// The template, with its own hash in it.
-pub(super) fn template(target: Target) -> Value {
-    let settings = &target.spec().pod;
-    let mut metadata = json!({"labels": labels::pod(target), "annotations": {
+pub(super) fn template(nodes: NodeSet) -> Value {
+    let (target, settings) = (nodes.target, nodes.pod());
+    let mut metadata = json!({"labels": nodes.labelled(labels::pod(target)), "annotations": {
         "kubectl.kubernetes.io/default-container": names::NODE_CONTAINER,
         (names::CONFIG_HASH_ANNOTATION): hash::of_text(&config_map::file(target)),
     }});
@@ -32,12 +34,13 @@ pub(super) fn template(target: Target) -> Value {
             }
         }
     }
-    let mut template = json!({"metadata": metadata, "spec": pod(target)});
+    let mut template = json!({"metadata": metadata, "spec": pod(nodes)});
     seal(&mut template);
     template
 }
 
-fn pod(target: Target) -> Value {
+fn pod(nodes: NodeSet) -> Value {
+    let (target, settings) = (nodes.target, nodes.pod());
     let mut pod = json!({
         "serviceAccountName": names::node_objects(target.name()),
         "automountServiceAccountToken": true,
@@ -51,15 +54,14 @@ fn pod(target: Target) -> Value {
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [container(target)],
+        "containers": [container(nodes)],
         "volumes": volumes(target),
-        "topologySpreadConstraints": spread(target),
+        "topologySpreadConstraints": spread(nodes),
     });
     let secrets = &target.settings.image_pull_secrets;
     if !secrets.is_empty() {
         pod["imagePullSecrets"] = secrets.iter().map(|name| json!({"name": name})).collect();
     }
-    let settings = &target.spec().pod;
     if !settings.node_selector.is_empty() {
         pod["nodeSelector"] = json!(settings.node_selector);
     }
@@ -73,13 +75,13 @@ fn pod(target: Target) -> Value {
 }
 
 /// The stock image holds the whole command line, so it is told to be a node; another image is the node program.
-fn container(target: Target) -> Value {
-    let spec = target.spec();
+fn container(nodes: NodeSet) -> Value {
+    let target = nodes.target;
     let port = |(name, port): (&str, u16)| json!({"name": name, "containerPort": port, "protocol": "TCP"});
     let mut container = json!({
         "name": names::NODE_CONTAINER,
         "image": target.valid.image,
-        "env": environment(target),
+        "env": environment(nodes),
         "ports": [
             port(names::GATEWAY_PORT),
             port(names::MESH_PORT),
@@ -102,13 +104,13 @@ fn container(target: Target) -> Value {
     for (probe, definition) in probes() {
         container[probe] = definition;
     }
-    if spec.image.is_none() {
+    if target.spec().image.is_none() {
         container["args"] = json!(["node"]);
     }
     if let Some(policy) = &target.settings.image_pull_policy {
         container["imagePullPolicy"] = policy.as_str().into();
     }
-    if let Some(resources) = resources(target) {
+    if let Some(resources) = nodes.resources().map(printed) {
         container["resources"] = resources;
     }
     container
@@ -133,7 +135,7 @@ fn probes() -> [(&'static str, Value); 3] {
 }
 
 /// Who the node is, where its settings are, and what the user adds.
-fn environment(target: Target) -> Vec<Value> {
+fn environment(nodes: NodeSet) -> Vec<Value> {
     let from_pod =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut environment = vec![
@@ -141,7 +143,10 @@ fn environment(target: Target) -> Vec<Value> {
         from_pod("GREENROOM_NAMESPACE", "metadata.namespace"),
         json!({"name": "GREENROOM_CONFIG", "value": format!("{}/{}", names::CONFIG_DIR, names::CONFIG_FILE)}),
     ];
-    environment.extend(target.spec().env.iter().map(|variable| {
+    if let Some(group) = nodes.group_name() {
+        environment.push(json!({"name": "GREENROOM_GROUP", "value": group}));
+    }
+    environment.extend(nodes.target.spec().env.iter().map(|variable| {
         let mut variable = json!(variable);
         if let Some(divisor) = variable.pointer_mut("/valueFrom/resourceFieldRef/divisor") {
             *divisor = canonical(divisor.as_str().unwrap_or_default()).into();
@@ -165,11 +170,11 @@ fn volumes(target: Target) -> Value {
     volumes.into()
 }
 
-/// Hosts, then zones: nodes are kept apart where that is possible. What the user says replaces it; a constraint that
+/// Hosts, then zones: the nodes of a set are kept apart where that is possible. What the user says replaces it; a constraint that
 /// names no pods means the nodes.
-fn spread(target: Target) -> Value {
-    let selector = json!({"matchLabels": labels::selector(target)});
-    let own = &target.spec().pod.topology_spread_constraints;
+fn spread(nodes: NodeSet) -> Value {
+    let selector = nodes.exact_selector();
+    let own = &nodes.pod().topology_spread_constraints;
     if own.is_empty() {
         return ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
             .map(|key| {
@@ -194,8 +199,7 @@ fn spread(target: Target) -> Value {
 }
 
 /// As the user says, with the quantities as an API server prints them.
-fn resources(target: Target) -> Option<Value> {
-    let resources = target.spec().resources.as_ref()?;
+fn printed(resources: &ResourceRequirements) -> Value {
     let mut printed = json!(resources);
     for (field, quantities) in [("limits", &resources.limits), ("requests", &resources.requests)] {
         if let Some(quantities) = quantities {
@@ -204,7 +208,7 @@ fn resources(target: Target) -> Option<Value> {
             printed[field] = quantities.iter().map(canonical).collect::<Map<_, _>>().into();
         }
     }
-    Some(printed)
+    printed
 }
 
 /// Longer than the node may drain; a user may have set that time in the environment.

@@ -10,7 +10,7 @@ pub(super) fn build(target: Target) -> Value {
     json!({
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": labels::metadata(target, names::stateful_set(target.name())),
+        "metadata": labels::metadata(target, names::pod_disruption_budget(target.name())),
         "spec": {
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use greenroom_crds::{RetentionPolicy, ShardMap, ShardMapSpec, names};
 
 use super::{Target, labels};
+use crate::observed::GroupSeen;
 
 /// How many shards a page holds.
 const SHARDS_PER_PAGE: u16 = 256;
@@ -19,7 +20,7 @@ pub(super) fn count(shards: u16) -> u16 {
 
 /// A page. Its annotations tell a later cluster of the same name what the map was made for.
 pub(super) fn build(target: Target, page: u16) -> ShardMap {
-    let shards = target.spec().shards;
+    let shards = target.spec().total_shards();
     let first = page * SHARDS_PER_PAGE;
     let last = shards.min(first + SHARDS_PER_PAGE) - 1;
     let spec = ShardMapSpec {
@@ -35,8 +36,13 @@ pub(super) fn build(target: Target, page: u16) -> ShardMap {
     map.metadata.labels = serde_json::from_value(labels::common(target)).ok();
     map.metadata.annotations = Some(BTreeMap::from([
         (names::REPLICAS_ANNOTATION.to_owned(), target.spec().replicas.to_string()),
-        (names::SHARDS_ANNOTATION.to_owned(), shards.to_string()),
+        (names::SHARDS_ANNOTATION.to_owned(), target.spec().shards.to_string()),
     ]));
+    if let (Some(groups), Some(annotations)) =
+        (GroupSeen::write(&target.spec().groups), &mut map.metadata.annotations)
+    {
+        annotations.insert(names::GROUPS_ANNOTATION.to_owned(), groups);
+    }
     if target.spec().storage.retention.when_deleted == RetentionPolicy::Delete {
         map.metadata.owner_references = Some(vec![labels::owner(target)]);
     }

@@ -1,4 +1,4 @@
-//! What keeps the pods: stable names, a volume each, and no updates of its own.
+//! What keeps the pods of a set of nodes: stable names, a volume each, and no updates of its own.
 //!
 //! `OnDelete`: the operator says which pod is next, after draining it. `Parallel`: the nodes need each other to start.
 //! The templates of the claims cannot be changed once the object exists, so what is written for them here must stay.
@@ -6,19 +6,21 @@
 use greenroom_crds::{Engine, RetentionPolicy, names};
 use serde_json::{Value, json};
 
+use super::node_set::NodeSet;
 use super::{Target, labels, pod};
 use crate::quantity::canonical;
 
 /// The StatefulSet. Its annotations note what was decided when it was made; see `validate`.
-pub(super) fn build(target: Target) -> Value {
-    let spec = target.spec();
-    let name = names::stateful_set(target.name());
+pub(super) fn build(nodes: NodeSet) -> Value {
+    let (target, spec) = (nodes.target, nodes.target.spec());
+    let mut metadata = labels::metadata(target, nodes.stateful_set());
+    metadata["labels"] = nodes.labelled(metadata["labels"].take());
     let mut object = json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": labels::metadata(target, name),
+        "metadata": metadata,
         "spec": {
-            "replicas": spec.replicas,
+            "replicas": nodes.replicas(),
             "serviceName": names::mesh_service(target.name()),
             "podManagementPolicy": "Parallel",
             "updateStrategy": {"type": "OnDelete"},
@@ -26,11 +28,11 @@ pub(super) fn build(target: Target) -> Value {
                 "whenDeleted": policy(spec.storage.retention.when_deleted),
                 "whenScaled": policy(spec.storage.retention.when_scaled),
             },
-            "selector": {"matchLabels": labels::selector(target)},
-            "template": pod::template(target),
+            "selector": nodes.selector(),
+            "template": pod::template(nodes),
         },
     });
-    object["metadata"]["annotations"][names::REPLICAS_ANNOTATION] = spec.replicas.to_string().into();
+    object["metadata"]["annotations"][names::REPLICAS_ANNOTATION] = nodes.replicas().to_string().into();
     if spec.image.is_none() {
         object["metadata"]["annotations"][names::STOCK_IMAGE_ANNOTATION] = target.valid.image.as_str().into();
     }

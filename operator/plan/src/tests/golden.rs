@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use greenroom_crds::names;
 use serde_json::Value;
 
-use super::{FULL, SMALLEST, cluster, fresh, settings};
+use super::{FULL, GROUPS, SMALLEST, cluster, fresh, settings};
 use crate::build::{self, Target};
 use crate::observed::Settings;
 use crate::validate::validate;
@@ -68,6 +68,11 @@ fn a_full_cluster() {
 }
 
 #[test]
+fn a_cluster_with_groups() {
+    matches("groups", built(GROUPS, &settings()));
+}
+
+#[test]
 fn a_cluster_in_memory_has_no_claims() {
     let yaml = SMALLEST.to_owned() + "  storage: {engine: memory}\n";
     let built = built(&yaml, &settings());
@@ -89,7 +94,7 @@ fn no_object_has_nulls_or_names_the_operator_s_version() {
             _ => false,
         }
     }
-    for (file, object) in built(FULL, &settings()) {
+    for (file, object) in built(FULL, &settings()).into_iter().chain(built(GROUPS, &settings())) {
         assert!(!nulls(&object), "{file}: {object}");
         assert!(!object.to_string().contains(env!("CARGO_PKG_VERSION")), "{file}: {object}");
     }

@@ -2,6 +2,7 @@
 
 mod drift;
 mod golden;
+mod groups;
 mod lease;
 mod plan;
 mod roll;
@@ -19,6 +20,9 @@ use crate::observed::{Observed, Settings};
 const SMALLEST: &str = include_str!("../../tests/golden/smallest/cluster.yaml");
 /// A cluster in which every field is set.
 const FULL: &str = include_str!("../../tests/golden/full/cluster.yaml");
+
+/// A cluster with groups of nodes.
+const GROUPS: &str = include_str!("../../tests/golden/groups/cluster.yaml");
 
 /// A cluster as an API server holds it.
 fn cluster(yaml: &str) -> ActorCluster {
@@ -46,6 +50,7 @@ fn fresh(cluster: ActorCluster) -> Observed {
         children: Default::default(),
         pods: Vec::new(),
         pages: Vec::new(),
+        foreign: Default::default(),
         nodes: Default::default(),
     }
 }

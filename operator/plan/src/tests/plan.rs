@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::world::World;
-use super::{FULL, SMALLEST, at, cluster};
+use super::{FULL, GROUPS, SMALLEST, at, cluster};
 use crate::step::{Kind, ObjectKey, Step};
 
 #[test]
@@ -41,7 +41,7 @@ fn a_fresh_cluster_is_made_in_the_order_of_the_kinds() {
 
 #[test]
 fn it_comes_to_rest_with_all_nodes_serving() {
-    for yaml in [SMALLEST, FULL] {
+    for yaml in [SMALLEST, FULL, GROUPS] {
         let mut world = World::new(cluster(yaml));
         let events = world.converge();
         assert_eq!(world.condition("Ready").status, "True");
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn a_second_plan_contains_no_step_and_says_the_same(
-        full: bool,
+        yaml in prop::sample::select(vec![SMALLEST, FULL, GROUPS]),
         converged: bool,
         memory: bool,
         image in prop::option::of("[a-z]{1,8}"),
@@ -128,7 +128,7 @@ proptest! {
         replicas in 1u16..6,
         edited_image in prop::option::of("[a-z]{1,8}"),
     ) {
-        let mut world = World::new(cluster(if full { FULL } else { SMALLEST }));
+        let mut world = World::new(cluster(yaml));
         if memory {
             world.cluster.spec.storage = serde_json::from_value(json!({"engine": "memory"})).unwrap();
         }
@@ -152,8 +152,8 @@ proptest! {
     }
 
     #[test]
-    fn a_field_of_ours_is_put_back_and_one_of_others_stays(full: bool, pick: prop::sample::Index, of: prop::sample::Index) {
-        let mut world = World::new(cluster(if full { FULL } else { SMALLEST }));
+    fn a_field_of_ours_is_put_back_and_one_of_others_stays(yaml in prop::sample::select(vec![SMALLEST, FULL, GROUPS]), pick: prop::sample::Index, of: prop::sample::Index) {
+        let mut world = World::new(cluster(yaml));
         let made: Vec<_> = world.plan().steps.into_iter().filter_map(|step| match step {
             Step::Apply { key, object } => Some((key, object)),
             _ => None,

@@ -78,7 +78,9 @@ fn storage_stays_as_it_was_made() {
 #[test]
 fn a_shard_map_that_was_kept_decides_about_shards_and_replicas() {
     let mut observed = fresh(cluster(SMALLEST));
-    let page = |shards, replicas| vec![PageSeen { page: 0, shards: Some(shards), replicas: Some(replicas) }];
+    let page = |shards, replicas| {
+        vec![PageSeen { page: 0, shards: Some(shards), replicas: Some(replicas), groups: Vec::new() }]
+    };
     observed.pages = page(1024, 3);
     assert_eq!(validate(&observed, &settings()).unwrap().problems, []);
     observed.pages = page(64, 2);

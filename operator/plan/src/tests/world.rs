@@ -20,6 +20,7 @@ use crate::step::{Event, Kind, ObjectKey, Plan, Step};
 pub(super) struct Pod {
     pub(super) uid: u64,
     pub(super) version: u64,
+    pub(super) group: Option<String>,
     pub(super) revision: String,
     pub(super) hash: Value,
     pub(super) image: String,
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) children: BTreeMap<ObjectKey, Value>,
     pub(super) pages: Vec<PageSeen>,
     pub(super) pods: BTreeMap<String, Pod>,
+    pub(super) foreign: BTreeMap<String, String>,
     pub(super) now: i64,
     /// What was applied last, as the API server's field management knows it.
     applied: BTreeMap<ObjectKey, Value>,
@@ -68,6 +70,7 @@ impl World {
             children: BTreeMap::new(),
             pages: Vec::new(),
             pods: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             now: 0,
             applied: BTreeMap::new(),
             numbers: 0,
@@ -98,6 +101,7 @@ impl World {
             children: self.children.clone(),
             pods: self.pods.iter().map(|(name, pod)| pod.object(name)).collect(),
             pages: self.pages.clone(),
+            foreign: self.foreign.clone(),
             nodes: self
                 .pods
                 .iter()
@@ -168,22 +172,29 @@ impl World {
 
     /// The controller of StatefulSets: sees the object, makes a pod that is missing, lets go one that is ending.
     pub(super) fn control(&mut self) {
-        let key = stateful_set(&self.cluster);
-        let Some(live) = self.children.get_mut(&key) else { return };
+        self.pods.retain(|_, pod| !pod.ending);
+        let sets: Vec<_> =
+            self.children.keys().filter(|key| key.kind == Kind::StatefulSet).cloned().collect();
+        sets.iter().for_each(|key| self.control_set(key));
+    }
+
+    fn control_set(&mut self, key: &ObjectKey) {
+        let Some(live) = self.children.get_mut(key) else { return };
         let template = live["spec"]["template"].clone();
         let revision = hash::of(&template);
         live["status"] =
             json!({"observedGeneration": live["metadata"]["generation"], "updateRevision": revision});
         let replicas = live["spec"]["replicas"].as_u64().unwrap();
-        self.pods.retain(|_, pod| !pod.ending);
+        let group = template["metadata"]["labels"][names::GROUP_LABEL].as_str().map(str::to_owned);
         for ordinal in 0..replicas {
             let (uid, version) = (self.number(), self.number());
             let image = template["spec"]["containers"][0]["image"].as_str().unwrap().to_owned();
             let hash = template["metadata"]["annotations"][names::HASH_ANNOTATION].clone();
-            let (stage, revision) = (Stage::Made, revision.clone());
+            let (stage, revision, group) = (Stage::Made, revision.clone(), group.clone());
             self.pods.entry(format!("{}-{ordinal}", key.name)).or_insert(Pod {
                 uid,
                 version,
+                group,
                 revision,
                 hash,
                 image,
@@ -269,6 +280,9 @@ impl Pod {
             "labels": {"controller-revision-hash": self.revision},
             "annotations": {(names::HASH_ANNOTATION): self.hash},
         });
+        if let Some(group) = &self.group {
+            metadata["labels"][names::GROUP_LABEL] = group.as_str().into();
+        }
         if self.ending {
             metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
