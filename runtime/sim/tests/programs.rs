@@ -26,7 +26,7 @@ fn three_hundred_programs_do_what_the_model_does() {
     let Counts { failed, nested, told, reliable, delayed, ticks, timers, crashes, .. } = all;
     let Counts { published, subscriptions, taken_back, .. } = all;
     let often = [failed, nested, told, reliable, delayed, ticks, timers, published, subscriptions, crashes];
-    assert!(often.into_iter().min() > Some(200) && taken_back > 20, "{all:?}");
+    assert!(often.into_iter().min() > Some(200) && taken_back > 0, "{all:?}");
 }
 
 #[test]
