@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// First install the packages that the cluster needs, by name.
     #[arg(long)]
     pub(crate) install: bool,
+    /// The programs that run on this machine were built just now, with the whole workspace. Built for themselves they get
+    /// fewer features, and half of what they are made of compiles again.
+    #[arg(skip)]
+    pub(crate) built: bool,
     /// Leave the cluster up, and the namespaces of failed scenarios in it.
     #[arg(long)]
     keep: bool,
@@ -99,7 +103,9 @@ impl Drop for Running {
 
 /// Builds what is needed, brings the cluster up and loads the images.
 pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
-    build()?;
+    if !args.built {
+        build()?;
+    }
     let folder = workspace::root().join("target/e2e");
     let programs = workspace::root().join("target/debug");
     let mut command = workspace::command(programs.join("greenroom-e2e"));
@@ -186,9 +192,17 @@ fn bring_up(tool: ClusterTool, install: bool, archives: &[PathBuf]) -> Result<Op
 fn hooks(folder: &Path, tool: ClusterTool) -> Result<PathBuf> {
     let file = folder.join("hooks");
     let flavour = tool.flavour();
-    fs::write(&file, format!("#!/bin/sh\nexec {} {flavour} \"$@\"\n", tool.program().display()))?;
+    fs::write(
+        &file,
+        format!("#!/bin/sh\nexec {} {flavour} \"$@\"\n", Path::new(cluster_tool().get_program()).display()),
+    )?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     Ok(file)
+}
+
+/// The program that brings clusters up, as it was built last.
+pub(crate) fn cluster_tool() -> Command {
+    workspace::command(workspace::root().join("target/debug/greenroom-e2e-cluster"))
 }
 
 /// The program that knows how a cluster is brought up.
@@ -202,12 +216,8 @@ impl ClusterTool {
         if self.kind { "--kind" } else { "--processes" }
     }
 
-    fn program(self) -> PathBuf {
-        workspace::root().join("target/debug/greenroom-e2e-cluster")
-    }
-
     fn command(self, arguments: &[&str]) -> Command {
-        let mut command = workspace::command(self.program());
+        let mut command = cluster_tool();
         command.arg(self.flavour()).args(arguments);
         command
     }

@@ -1,4 +1,4 @@
-//! Runs `cargo test` over the workspace, shows its output as it comes and adds up its results.
+//! Runs the tests of the workspace, shows what they print and adds up their results.
 //!
 //! Every test binary ends with a line `test result: ok. 4 passed; 0 failed; 1 ignored; …`; those lines are what
 //! is counted. A binary that dies, or does not compile, prints none, but cargo's exit code tells.
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::binaries;
 use super::step::{Outcome, Step};
 
 /// How many tests passed, failed, were left out.
@@ -22,27 +23,31 @@ pub(super) struct Counts {
 /// Runs the tests that match one of `filters` (all, if there is none), with or without the slow ones. `rigs` lets them
 /// install packages and change the machine's network.
 pub(super) fn run(filters: &[String], slow: bool, rigs: bool) -> Result<Step> {
-    let mut command = super::cargo();
-    command.env("E2E_RIGS", if rigs { "1" } else { "0" });
-    command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filters);
-    if slow {
-        command.arg("--include-ignored");
-    }
-    if super::colours() {
-        command.arg("--color=always");
-    }
-    watch(&mut command, filters)
+    let mut arguments = filters.to_vec();
+    arguments.extend(slow.then(|| "--include-ignored".into()));
+    arguments.extend(super::colours().then(|| "--color=always".into()));
+    let (mut tally, mut success) = binaries::run(binaries::build()?, &arguments, rigs)?;
+    let mut examples = super::cargo();
+    examples.args(["test", "--workspace", "--no-fail-fast", "--doc", "--"]).args(&arguments);
+    success &= follow(&mut examples, &mut tally)?;
+    Ok(tally.finish(success, filters))
 }
 
 /// Runs a program that prints its results as libtest does, and adds them up.
 pub(super) fn watch(command: &mut Command, filters: &[String]) -> Result<Step> {
+    let mut tally = Tally::default();
+    let success = follow(command, &mut tally)?;
+    Ok(tally.finish(success, filters))
+}
+
+/// Shows what a program prints as it comes, and adds up the results in it. Whether the program succeeded.
+fn follow(command: &mut Command, tally: &mut Tally) -> Result<bool> {
     super::announce(command);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     let output = child.stdout.take().expect("its output is piped");
-    let mut tally = Tally::default();
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
         tally.read(&String::from_utf8_lossy(&line));
@@ -50,18 +55,18 @@ pub(super) fn watch(command: &mut Command, filters: &[String]) -> Result<Step> {
         screen.write_all(&line)?;
         screen.write_all(b"\n")?;
     }
-    Ok(tally.finish(child.wait()?.success(), filters))
+    Ok(child.wait()?.success())
 }
 
 /// What the output said so far.
 #[derive(Default)]
-struct Tally {
-    counts: Counts,
+pub(super) struct Tally {
+    pub(super) counts: Counts,
     failed_tests: Vec<String>,
 }
 
 impl Tally {
-    fn read(&mut self, line: &str) {
+    pub(super) fn read(&mut self, line: &str) {
         if let Some(counts) = Counts::parse(line) {
             self.counts += counts;
         } else if let Some((name, result)) =

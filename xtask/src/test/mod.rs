@@ -4,6 +4,7 @@
 //! is missing on the machine is installed with `--install` and never without. A step that cannot run is
 //! skipped loudly, with the reason; where `CI=true` is set, a skip is a failure.
 
+mod binaries;
 mod libtest;
 mod report;
 mod step;
@@ -49,10 +50,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // built alone, the binaries get dependencies without the features that tests add, and those compile twice.
     let built = report.run("build", || Step::command(&["build", "--workspace", "--all-targets"]));
     // Tests that need an API server would build it themselves, and wait for each other meanwhile.
-    let tools = ["run", "--quiet", "--package", "greenroom-e2e-cluster", "--", "tools", "core", "helm"];
-    report.run("kubernetes", || match args.fast || !args.filters.is_empty() {
-        true => Ok(Outcome::Skipped("built when a test asks for it".into()).into()),
-        false => Step::command(&tools),
+    report.run("kubernetes", || match (args.fast || !args.filters.is_empty(), built) {
+        (true, _) => Ok(Outcome::Skipped("built when a test asks for it".into()).into()),
+        (false, true) => Step::of(e2e::cluster_tool().args(["tools", "core", "helm"])),
+        (false, false) => Ok(Outcome::Failed("the build failed".into()).into()),
     });
     report.run("tests", || match built {
         true => libtest::run(&args.filters, !args.fast, args.install || ci),
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
     for (name, mut on) in [("scenarios", e2e::on_processes()), ("on kind", e2e::on_kind())] {
         on.install = args.install || ci;
+        on.built = true;
         report.run(name, || match built {
             true => scenarios(args, &on),
             false => Ok(Outcome::Failed("the build failed".into()).into()),

@@ -1,5 +1,7 @@
 //! What a step of the run may come to.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use super::libtest::Counts;
@@ -24,10 +26,13 @@ pub(super) struct Step {
 impl Step {
     /// Runs cargo with these arguments.
     pub(super) fn command(arguments: &[&str]) -> Result<Self> {
-        let mut command = super::cargo();
-        command.args(arguments);
-        super::announce(&command);
-        let status = command.status().context("cannot start cargo")?;
+        Self::of(super::cargo().args(arguments))
+    }
+
+    /// Runs this command.
+    pub(super) fn of(command: &mut Command) -> Result<Self> {
+        super::announce(command);
+        let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let outcome = if status.success() { Outcome::Passed } else { Outcome::Failed(status.to_string()) };
         Ok(outcome.into())
     }
