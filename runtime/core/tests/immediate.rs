@@ -197,3 +197,34 @@ async fn a_state_that_is_copied_goes_back_as_one_that_is_encoded() {
     assert!(matches!(sign.write("ing".into(), true).await, Err(CallError::App(_))));
     assert_eq!(sign.text().await.unwrap(), "open");
 }
+
+/// Turns that take the state as it rests, turns that read, and turns that wait in the mailbox, all at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn turns_of_many_threads_are_applied_once_each_and_in_some_order() {
+    const EACH: u64 = 3000;
+    let node = Arc::new(Node::new::<Purse>());
+    let callers: Vec<_> = (0..4_u64)
+        .map(|number| {
+            let node = node.clone();
+            tokio::spawn(async move {
+                let purse = node.actor::<Purse>("a");
+                let mut totals = Vec::new();
+                for i in 0..EACH {
+                    totals.push(purse.put(1).await.unwrap());
+                    match i % 7 == number {
+                        true => drop(purse.owner().await.unwrap()),
+                        false => assert!(i % 11 != number || purse.spill(false).await.is_err()),
+                    }
+                }
+                assert!(totals.is_sorted());
+                totals
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for caller in callers {
+        all.extend(caller.await.unwrap());
+    }
+    all.sort_unstable();
+    assert!(all.into_iter().eq(1..=4 * EACH));
+}

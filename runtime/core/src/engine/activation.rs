@@ -8,9 +8,12 @@
 //! have given theirs back before it is granted), so it can borrow mutably without `unsafe`, and its future owns what it
 //! works on. **Invariant**: while an exclusive turn runs, the cell is empty; so a second one cannot start.
 //!
+//! Between turns the state rests where a turn that ends where it begins can take it without the cell's lock: see `rest`.
+//!
 //! A turn that was dropped in the middle leaves its [`TurnGuard`] behind, which rolls the state back.
 
 mod guard;
+mod rest;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -34,6 +37,7 @@ use crate::identity::{ActorId, Seq};
 use crate::index::IndexRows;
 use crate::shard::OwnedShard;
 pub(crate) use guard::TurnGuard;
+use rest::{Recalled, Rest};
 
 /// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
 ///
@@ -62,6 +66,7 @@ pub type SharedState<A> = triomphe::Arc<Loaded<A>>;
 #[repr(C)]
 pub(crate) struct Activation<A: Actor> {
     id: ActorId,
+    rest: Rest<A>,
     table: Arc<dyn Dispatch>,
     shard: Arc<OwnedShard>,
     cell: Mutex<Cell<A>>,
@@ -71,12 +76,11 @@ pub(crate) struct Activation<A: Actor> {
 
 #[repr(C)]
 struct Cell<A: Actor> {
-    /// `None` before it is loaded and while an exclusive turn has it.
+    /// `None` before it is loaded, while it rests, and while an exclusive turn has it.
     loaded: Option<SharedState<A>>,
     turns: Turns,
-    /// See [`idle_for`](Self::idle_for).
-    used: bool,
     waiting: VecDeque<Waiter<A>>,
+    /// See [`idle_since`](Activation::idle_since).
     last_used: Instant,
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
     /// before the actor is loaded again.
@@ -93,21 +97,10 @@ enum Aside<A> {
     Refused(Box<str>),
 }
 
-impl<A: Actor> Cell<A> {
-    /// How long there has been no turn, as far as is known: a turn that ends only leaves a mark (reading the clock costs
-    /// as much as a short turn), and whoever asks here next takes that time for its end.
-    fn idle_for(&mut self, now: Instant) -> Duration {
-        if std::mem::replace(&mut self.used, false) {
-            self.last_used = now;
-        }
-        now.saturating_duration_since(self.last_used)
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turns {
     None,
-    Concurrent(usize),
+    Concurrent(u32),
     Exclusive,
     /// The activation has left memory: whoever still holds it looks for another.
     Gone,
@@ -166,12 +159,12 @@ impl<A: Actor> Activation<A> {
             turns: Turns::None,
             waiting: VecDeque::new(),
             last_used: engine.env().now(),
-            used: true,
             lost: Seq(0),
             aside: Aside::Nothing,
         };
         let activated_unix_ms = engine.env().unix_ms();
-        Self { id, table, shard, cell: Mutex::new(cell), engine, activated_unix_ms }
+        let (rest, cell) = (Rest::default(), Mutex::new(cell));
+        Self { id, rest, table, shard, cell, engine, activated_unix_ms }
     }
 
     pub(crate) fn table(&self) -> &Arc<dyn Dispatch> {
@@ -182,9 +175,29 @@ impl<A: Actor> Activation<A> {
         &self.engine
     }
 
+    /// The cell as it is, with a state that rests in it; a turn that has such a state becomes an ordinary exclusive one.
+    fn lock(&self) -> MutexGuard<'_, Cell<A>> {
+        let mut cell = self.cell.lock();
+        match self.rest.recall() {
+            Recalled::Nothing => {}
+            Recalled::State(state) => cell.loaded = Some(state),
+            Recalled::WithATurn => cell.turns = Turns::Exclusive,
+        }
+        cell
+    }
+
+    /// How long there has been no turn, as far as is known: a turn that ends only leaves a mark (reading the clock costs
+    /// as much as a short turn), and whoever asks here next takes that time for its end.
+    fn idle_since(&self, cell: &mut Cell<A>, now: Instant) -> Duration {
+        if self.rest.was_used() {
+            cell.last_used = now;
+        }
+        now.saturating_duration_since(cell.last_used)
+    }
+
     /// A turn, if nobody else has one or waits for one.
     pub(crate) fn enter_now(self: Arc<Self>, entry: Entry) -> Option<TurnGuard<A>> {
-        let mut cell = self.cell.lock();
+        let mut cell = self.lock();
         if !may_enter(&cell, entry) {
             return None;
         }
@@ -196,7 +209,7 @@ impl<A: Actor> Activation<A> {
     /// Waits for a turn. The first turn of all is exclusive, whatever was asked for, so that it can load the state.
     pub(crate) async fn enter(self: &Arc<Self>, entry: Entry) -> Result<TurnGuard<A>, EnterError> {
         let granted = {
-            let mut cell = self.cell.lock();
+            let mut cell = self.lock();
             if may_enter(&cell, entry) {
                 let (exclusive, loaded) = take_turn(&mut cell, entry.exclusive);
                 return Ok(TurnGuard::new(self.clone(), exclusive, loaded));
@@ -223,7 +236,7 @@ impl<A: Actor> Activation<A> {
         arguments: T,
         make: impl FnOnce(T) -> Box<dyn HandedOff<A>>,
     ) -> Result<(), T> {
-        let mut cell = self.cell.lock();
+        let mut cell = self.lock();
         let free = cell.turns == Turns::None && cell.waiting.is_empty();
         if free || cell.turns == Turns::Gone || cell.waiting.len() >= mailbox {
             return Err(arguments);
@@ -236,7 +249,12 @@ impl<A: Actor> Activation<A> {
     /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end). Whether it is exclusive, and
     /// the state for it.
     pub(super) fn begin(&self, entry: Entry) -> Option<(bool, Option<SharedState<A>>)> {
-        let mut cell = self.cell.lock();
+        if entry.exclusive
+            && let Some(state) = self.rest.take()
+        {
+            return Some((true, Some(state)));
+        }
+        let mut cell = self.lock();
         may_enter(&cell, entry).then(|| take_turn(&mut cell, entry.exclusive))
     }
 
@@ -277,11 +295,23 @@ impl<A: Actor> Activation<A> {
         self.give_back(own, exclusive, loaded);
     }
 
-    /// Takes a finished turn back and grants what may run now.
+    /// Takes a finished turn back: lays its state down if nobody has asked for the actor, else grants what may run now.
     fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<SharedState<A>>) {
+        self.rest.mark_used();
+        let loaded = match loaded {
+            Some(state) if exclusive => match self.rest.put(state) {
+                Ok(()) => return,
+                Err(state) => Some(state),
+            },
+            other => other,
+        };
         let mut grants;
         {
             let mut cell = self.cell.lock();
+            if exclusive && self.rest.close() {
+                // Nobody has recalled the state, and there is none to put back.
+                cell.turns = Turns::Exclusive;
+            }
             match cell.turns {
                 Turns::Exclusive if exclusive => {
                     cell.loaded = loaded;
@@ -293,9 +323,8 @@ impl<A: Actor> Activation<A> {
                 _ => return,
             }
             // Given back under the lock: an exclusive turn granted next must find itself the only holder.
-            cell.used = true;
             if cell.waiting.is_empty() && cell.waiting.capacity() == 0 {
-                return;
+                return self.lay_down(&mut cell, exclusive);
             }
             grants = Vec::new();
             while let Some(first) = cell.waiting.front() {
@@ -317,6 +346,7 @@ impl<A: Actor> Activation<A> {
             if cell.waiting.is_empty() && cell.waiting.capacity() > 8 {
                 cell.waiting = VecDeque::new();
             }
+            self.lay_down(&mut cell, exclusive);
         }
         for (wants, guard) in grants {
             match wants {
@@ -324,6 +354,19 @@ impl<A: Actor> Activation<A> {
                 Wants::Turn(grant) => drop(grant.send(guard)),
                 Wants::Run(call) => handoff::hand_on(guard, call),
             }
+        }
+    }
+}
+
+impl<A: Actor> Activation<A> {
+    /// Lets the state rest after an exclusive turn, if nobody has the actor now. Turns that only read leave it in the
+    /// cell, where the next of them finds it.
+    fn lay_down(&self, cell: &mut Cell<A>, exclusive: bool) {
+        if exclusive
+            && cell.turns == Turns::None
+            && let Some(state) = cell.loaded.take()
+        {
+            self.rest.open(state);
         }
     }
 }
@@ -430,13 +473,13 @@ impl<A: Actor> AnyActivation for Activation<A> {
     }
 
     fn idle_for(&self, now: Instant) -> Option<Duration> {
-        let mut cell = self.cell.lock();
-        (cell.turns == Turns::None).then(|| cell.idle_for(now))
+        let mut cell = self.lock();
+        (cell.turns == Turns::None).then(|| self.idle_since(&mut cell, now))
     }
 
     fn deactivate_if_idle(&self, now: Instant, at_least: Duration) -> bool {
-        let mut cell = self.cell.lock();
-        let idle = cell.idle_for(now) >= at_least;
+        let mut cell = self.lock();
+        let idle = self.idle_since(&mut cell, now) >= at_least;
         if cell.turns != Turns::None || !idle {
             return false;
         }
@@ -455,7 +498,7 @@ impl<A: Actor> AnyActivation for Activation<A> {
     }
 
     fn abandon(&self) {
-        let mut cell = self.cell.lock();
+        let mut cell = self.lock();
         cell.turns = Turns::Gone;
         cell.loaded = None;
         cell.waiting.clear();

@@ -111,7 +111,7 @@ impl<A: Actor> TurnGuard<A> {
 
     /// How long nobody but this turn has used the actor.
     pub(crate) fn idle_for(&self, now: Instant) -> Duration {
-        self.activation.cell.lock().idle_for(now)
+        self.activation.idle_since(&mut self.activation.cell.lock(), now)
     }
 
     /// Takes the activation out of memory, together with those who wait: they are told why if a reason is given.
