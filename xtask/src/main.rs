@@ -7,6 +7,7 @@
 mod bench;
 mod cluster;
 mod e2e;
+mod fuzz;
 mod generate;
 mod image;
 mod sim;
@@ -34,6 +35,7 @@ enum Command {
     Bench(bench::Args),
     Cluster(cluster::Args),
     E2e(e2e::Args),
+    Fuzz(fuzz::Args),
     Image(image::Args),
     Sim(sim::Args),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Cluster(args) => cluster::run(&args),
         Command::E2e(args) => e2e::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Sim(args) => sim::run(&args),
     };

@@ -61,6 +61,21 @@ pub enum CodecError {
     },
 }
 
+/// Reads a form that the runtime itself has stored: a record, or what stands in a row. Bytes that are none of it are an
+/// error, however deep they nest.
+///
+/// # Errors
+/// If the bytes do not fit the type.
+pub fn read_stored<T: DeserializeOwned>(form: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    T::deserialize(&mut reader(form))
+}
+
+fn reader(form: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(form);
+    reader.set_max_depth(MAX_DEPTH);
+    reader
+}
+
 fn field(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!(" at `{path}`") }
 }
@@ -100,7 +115,7 @@ impl Payload {
     /// Decodes a value; `what` names it in an error, which also says which field was wrong.
     pub fn decode<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let fast = match self.content_type {
-            ContentType::Msgpack => T::deserialize(&mut self.reader()).ok(),
+            ContentType::Msgpack => T::deserialize(&mut reader(self.fields())).ok(),
             ContentType::Json => serde_json::from_slice(self.fields()).ok(),
             ContentType::Protobuf => T::deserialize(protobuf::reader(&self.data)).ok(),
         };
@@ -111,7 +126,7 @@ impl Payload {
     fn decode_with_path<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let outcome = match self.content_type {
             ContentType::Msgpack => {
-                let mut reader = self.reader();
+                let mut reader = reader(self.fields());
                 serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e))
             }
             ContentType::Json => {
@@ -125,12 +140,6 @@ impl Payload {
             }
         };
         outcome.map_err(|(path, message)| CodecError::Decode { what, path, message })
-    }
-
-    fn reader(&self) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
-        let mut reader = rmp_serde::Deserializer::from_read_ref(self.fields());
-        reader.set_max_depth(MAX_DEPTH);
-        reader
     }
 
     /// A call without arguments may leave its payload empty.

@@ -20,6 +20,8 @@ pub mod engine;
 pub mod env;
 pub mod error;
 pub mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod index;
 pub mod journal;
@@ -38,6 +40,7 @@ pub mod shard;
 mod shard_keys;
 pub mod streams;
 pub mod stripes;
+mod sync;
 mod timers;
 pub mod topics;
 pub mod trace;

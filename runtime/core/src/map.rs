@@ -84,13 +84,15 @@ impl Page {
 
     /// The shards that belong on this page.
     pub fn shard_range(&self) -> std::ops::Range<u16> {
-        let start = self.page * SHARDS_PER_PAGE;
-        start..self.shards.get().min(start + SHARDS_PER_PAGE)
+        // Nothing belongs on a page that no map has, and the last page of the largest map is not full.
+        let start = self.page.saturating_mul(SHARDS_PER_PAGE);
+        start..self.shards.get().min(start.saturating_add(SHARDS_PER_PAGE))
     }
 
     /// The entry of a shard of this page.
     pub fn entry(&self, shard: Shard) -> Option<&Entry> {
-        self.entries.get(usize::from(shard.0.checked_sub(self.page * SHARDS_PER_PAGE)?))
+        let place = usize::from(shard.0 % SHARDS_PER_PAGE);
+        self.entries.get(place).filter(|_| shard.page() == self.page)
     }
 }
 

@@ -5,19 +5,18 @@
 //! who wants the number adds them up. A reference count is such a counter too. **Invariant**: but for the common stripe,
 //! no two threads have the same stripe at the same time; so a thread may count in its own without locking the line.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Ordering, STRIPES, shared_static};
 
-/// A power of two, and at least as many as a node's busy threads usually are.
-const STRIPES: usize = 16;
 /// The stripe of those threads for which there is none of their own.
 const COMMON: usize = STRIPES - 1;
 
 /// A stripe that one thread has for itself until it ends, or the common one.
 struct Stripe(usize);
 
-/// A bit for each stripe that a thread has for itself.
-static TAKEN: AtomicU32 = AtomicU32::new(0);
+shared_static! {
+    /// A bit for each stripe that a thread has for itself.
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+}
 
 thread_local! {
     static OWN: Stripe = Stripe::take();

@@ -4,19 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use greenroom_core::call::{Call, CallContext, Chain, DEFAULT_DEADLINE};
 use greenroom_core::codec::{ContentType, Payload};
-use greenroom_core::engine::is_for_nodes_only;
-use greenroom_core::error::CallError;
-use greenroom_core::identity::{ActorId, ActorType, CallId};
-use greenroom_core::request::RequestContext;
 use greenroom_core::transport::SharedTransport;
 use greenroom_proto::convert::status_of;
 use greenroom_proto::v1;
 use greenroom_proto::v1::gateway_server::GatewayServer;
 use tonic::{Request, Response, Status};
 
-use crate::limits::{DEFAULT_DEADLINE_MAX, MAX_MESSAGE_BYTES};
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::request::call_of;
 
 /// What is counted about the gateway.
 #[derive(Debug, Default)]
@@ -53,42 +49,6 @@ impl Gateway {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
-
-    /// Checks what came from outside.
-    fn parse(
-        &self,
-        request: v1::CallRequest,
-        grpc_deadline: Option<Duration>,
-    ) -> Result<Call, CallError<Payload>> {
-        use v1::call_request::Arguments;
-        let invalid = |error: &dyn std::error::Error| CallError::Invalid(error.to_string());
-        let actor_type = ActorType::new(&request.r#type).map_err(|e| invalid(&e))?;
-        let target = ActorId::new(actor_type, &request.key).map_err(|e| invalid(&e))?;
-        if is_for_nodes_only(&request.method) {
-            return Err(CallError::NotFound(format!("no actor has a method {:?}", request.method)));
-        }
-        let id = match request.call_id.len() {
-            0 => CallId(self.calls.env().random()),
-            _ => CallId::from_bytes(&request.call_id).map_err(|e| invalid(&e))?,
-        };
-        let arguments = match request.arguments {
-            Some(Arguments::Json(json)) => Payload { content_type: ContentType::Json, data: json.into() },
-            Some(Arguments::Msgpack(data)) => Payload { content_type: ContentType::Msgpack, data },
-            Some(Arguments::Protobuf(data)) => Payload { content_type: ContentType::Protobuf, data },
-            None => Payload::default(),
-        };
-        let asked = match request.deadline_ms {
-            0 => DEFAULT_DEADLINE,
-            millis => Duration::from_millis(millis),
-        };
-        let wait = asked.min(grpc_deadline.unwrap_or(asked)).min(DEFAULT_DEADLINE_MAX);
-        let deadline = self.calls.env().now() + wait;
-        let mut context_of_request = RequestContext::of(request.request_context)
-            .map_err(|error| CallError::Invalid(error.to_string()))?;
-        context_of_request.set_traceparent(&request.traceparent);
-        let context = CallContext { id, deadline, chain: Chain::default(), request: context_of_request };
-        Ok(Call { target, method: request.method.into(), arguments, context, delivery: None })
-    }
 }
 
 #[tonic::async_trait]
@@ -102,7 +62,8 @@ impl v1::gateway_server::Gateway for Gateway {
         if request.traceparent.is_empty() {
             request.traceparent = traceparent.unwrap_or_default();
         }
-        let call = self.parse(request, grpc_deadline).map_err(|error| {
+        let env = self.calls.env();
+        let call = call_of(request, grpc_deadline, env.now(), || env.random()).map_err(|error| {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
             status_of(error)
         })?;

@@ -5,6 +5,8 @@
 
 mod grpc;
 mod limits;
+mod request;
 
 pub use grpc::{Gateway, GatewayStats};
 pub use limits::{DEFAULT_DEADLINE_MAX, MAX_MESSAGE_BYTES};
+pub use request::call_of;

@@ -150,6 +150,12 @@ const TABLE: &[Row] = &[
         "edge: an example shows what a user does, with what a user has",
     ),
     row("greenroom-bank", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
+    row(
+        "greenroom-fuzz",
+        &["greenroom-cluster", "greenroom-core", "greenroom-gateway", "greenroom-proto"],
+        "it reads bytes as those do who get them from outside",
+    ),
+    row("greenroom-models", &[], "it compiles single files of the runtime for itself, with other locks"),
     row("greenroom-charts-tests", &[], "it holds tests only"),
     row("xtask", &["greenroom-crds"], "chores run while other crates do not compile, generation above all"),
 ];

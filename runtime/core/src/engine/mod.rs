@@ -3,6 +3,7 @@
 //! - `directory`: which actors are in memory, by identity.
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
+//! - `turnstile`: how many turns run; `drain`: the wait for their end.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
 //! - `nowhere`: where types run that have no shard; `local`: an actor of each key on every node.
@@ -61,6 +62,7 @@ mod tell;
 mod ticks;
 mod timers;
 mod turn;
+mod turnstile;
 mod types;
 mod window;
 mod windows;
@@ -88,7 +90,7 @@ pub use lifecycle::{Hooks, Leaving, deactivate_anywhere};
 pub use listing::{EngineStats, KindCount, MethodInfo, Placement, TypeInfo};
 pub use memory::MemoryLimits;
 pub use outbox::DeadLetterError;
-pub(crate) use outbox::{IN_ORDER, Message, Place};
+pub(crate) use outbox::{IN_ORDER, Letter, LetterId, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use reminders::ReminderStats;
 pub(crate) use sessions::{SESSION, SessionMessage, SessionSubscription};
@@ -123,9 +125,9 @@ use crate::workflow::{Launchers, Runners};
 use activation::Activation;
 use changes::ChangeLog;
 use directory::Directory;
-use drain::Turnstile;
 use followers::Followers;
 use snapshot::Snapshots;
+use turnstile::Turnstile;
 use types::{Dispatch, TypeTable};
 
 /// The turn engine of one node. Whoever holds it keeps the activations in memory.

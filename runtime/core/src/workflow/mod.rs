@@ -11,6 +11,7 @@
 //! - `flow`: what the function sees; `waits`: its sleeps, signals and timeouts; `course`: how far one run has come.
 //! - `step`: the calls of one step, whose ids are the same whenever the step is repeated.
 //! - `handle`: how workflows are started and asked for their result.
+//! - `forms`: all that is stored and sent of them, for the fuzz targets.
 //!
 //! **Invariants.** Every commit of a run is made by the actor's owner in a turn that has checked that the run is the
 //! current one of this epoch: a run that was overtaken can record nothing. The function goes on behind a step only when
@@ -18,6 +19,7 @@
 
 mod course;
 mod flow;
+pub(crate) mod forms;
 mod handle;
 mod instance;
 mod ledger;

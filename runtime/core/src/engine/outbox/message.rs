@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::call::{Call, CallContext, Chain, Delivery};
-use crate::codec::Payload;
+use crate::codec::{Payload, read_stored};
 use crate::dead_letters::DeadLetter;
 use crate::identity::{ActorId, CallId, Epoch, Shard};
 use crate::request::RequestContext;
@@ -79,7 +79,7 @@ impl Message {
     }
 
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(value).ok()
+        read_stored(value).ok()
     }
 
     /// The call that applies it.
@@ -122,7 +122,7 @@ impl Letter {
     }
 
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(value).ok()
+        read_stored(value).ok()
     }
 
     /// When the letter with this key was given up.

@@ -34,8 +34,7 @@ use crate::journal::JournalError;
 use crate::rows::{RowChange, RowFollower, RowRange, Space, actor_prefix};
 use crate::shard::{AppendError, OwnedShard};
 pub use letters::DeadLetterError;
-use message::Letter;
-pub(crate) use message::{IN_ORDER, Message, Place};
+pub(crate) use message::{IN_ORDER, Letter, LetterId, Message, Place};
 use queues::{Next, PER_PAIR, Pair, PairId, Waiting};
 
 /// How many messages of a node are being delivered at the same time.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::codec::Payload;
+use crate::codec::{Payload, read_stored};
 use crate::identity::{ActorId, CallId};
 use crate::rows::{RowChange, Space, actor_prefix, split_actor_prefix};
 use crate::schedule::Schedule;
@@ -28,7 +28,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn decode(value: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(value).ok()
+        read_stored(value).ok()
     }
 
     /// The change that sets it.

@@ -1,6 +1,7 @@
 //! The reading connections. Each answer comes from one snapshot, so from whole groups.
 
 use bytes::Bytes;
+use greenroom_core::codec::read_stored;
 use greenroom_core::journal::{CallRecord, Durable, Position, Record, RecordKind, StoredActor};
 use greenroom_core::rows::RowRange;
 use greenroom_core::{ActorId, CallId, ContentType, Epoch, Payload, Seq, Shard};
@@ -87,9 +88,9 @@ pub(super) fn records(connection: &Connection, shard: Shard, after: Seq) -> Resu
 
 fn kind(kind: u8, payload: &[u8]) -> Result<RecordKind, String> {
     match kind {
-        KIND_OPEN => rmp_serde::from_slice(payload).map(RecordKind::Open).map_err(|e| e.to_string()),
-        KIND_COMMIT => rmp_serde::from_slice(payload).map(RecordKind::Commit).map_err(|e| e.to_string()),
-        KIND_ROWS => rmp_serde::from_slice(payload).map(RecordKind::Rows).map_err(|e| e.to_string()),
+        KIND_OPEN => read_stored(payload).map(RecordKind::Open).map_err(|e| e.to_string()),
+        KIND_COMMIT => read_stored(payload).map(RecordKind::Commit).map_err(|e| e.to_string()),
+        KIND_ROWS => read_stored(payload).map(RecordKind::Rows).map_err(|e| e.to_string()),
         unknown => Err(format!("kind {unknown} is unknown")),
     }
 }

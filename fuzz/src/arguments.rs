@@ -1,0 +1,56 @@
+//! Arguments and replies, MessagePack and JSON: errors and no panics, whatever the bytes and however deep they nest.
+
+use bytes::Bytes;
+use greenroom_core::{ContentType, Payload};
+use serde::{Deserialize, Serialize};
+
+use crate::{choice, chosen};
+
+/// Arguments of many shapes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Shapes {
+    text: String,
+    number: i64,
+    list: Vec<(u8, Option<String>)>,
+    tree: serde_json::Value,
+    #[serde(default)]
+    bytes: Bytes,
+}
+
+/// The first byte says which of the two forms the others have.
+pub fn check(input: &[u8]) {
+    let (form, data) = choice(input, 2);
+    let payload = payload(form, Bytes::copy_from_slice(data));
+    let _ = (payload.to_string(), payload.decode::<()>("it"));
+    if let Ok(read) = payload.decode::<Shapes>("it") {
+        again(payload.content_type, read);
+    }
+    if let Ok(read) = payload.decode::<serde_json::Value>("it") {
+        again(payload.content_type, read);
+    }
+}
+
+fn payload(form: u8, data: Bytes) -> Payload {
+    Payload { content_type: [ContentType::Msgpack, ContentType::Json][usize::from(form)], data }
+}
+
+/// What was read can be written and is read the same.
+fn again<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+    form: ContentType,
+    read: T,
+) {
+    let written = Payload::encode(form, "it", &read).expect("it was read, so it can be written");
+    assert_eq!(written.decode::<T>("it"), Ok(read));
+}
+
+/// Both forms of all shapes, and values as deep as the stack might be.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let tree = serde_json::json!({ "a": [1, { "b": [[], {}] }, "ü", 1.5, null, true] });
+    let list = vec![(1, None), (2, Some("x".into()))];
+    let shapes = Shapes { text: "ü".into(), number: -7, list, tree, bytes: Bytes::from_static(b"\0") };
+    let forms = [ContentType::Msgpack, ContentType::Json];
+    let valid = forms.map(|form| Payload::encode(form, "it", &shapes).expect("shapes can be encoded").data);
+    let deep = [(0, 0x91), (0, 0x81), (1, b'['), (1, b'{')];
+    let deep = deep.map(|(form, opening)| chosen(form, vec![opening; 500]));
+    (0..).zip(valid).map(|(form, data)| chosen(form, data)).chain(deep).collect()
+}
