@@ -10,4 +10,11 @@ struct Cart {
     owner: String,
 }
 
+// No message.
+#[derive(Default, Actor)]
+#[actor(crate = "greenroom_core", state = "protobuf")]
+struct Wallet {
+    coins: u64,
+}
+
 fn main() {}
