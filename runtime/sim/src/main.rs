@@ -1,7 +1,9 @@
 //! `greenroom-sim`: simulates many seeds, or one.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
@@ -10,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How many lines of the trace a violation is shown with.
 const TAIL: usize = 40;
+/// How often a log says how far it is.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Simulate the runtime with faults; a seed that fails replays exactly.
 #[derive(Parser)]
@@ -84,25 +88,58 @@ fn many<S: Tally>(
     simulate: impl Fn(u64) -> Report<S>,
     replay: impl Fn(u64) -> String,
 ) -> ExitCode {
-    let bar = ProgressBar::new(seeds);
+    let (bar, begin) = (ProgressBar::new(seeds), Instant::now());
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left") {
         bar.set_style(style);
     }
-    let mut stats = S::default();
+    let (mut stats, mut log) = (S::default(), Log::new());
     for seed in from..from.saturating_add(seeds) {
         let report = simulate(seed);
         stats += report.stats;
         bar.inc(1);
+        log.seed(from, bar.position(), begin);
         if report.violation.is_some() {
             bar.abandon();
+            rate(seed - from + 1, begin);
             summary(seed - from + 1, &stats);
             return verdict(&report, replay);
         }
     }
     bar.finish_and_clear();
+    rate(seeds, begin);
     summary(seeds, &stats);
     println!("no violation");
     ExitCode::SUCCESS
+}
+
+/// What a run says of its progress where no bar can be shown: a line from time to time, for the log of a night.
+struct Log {
+    is_wanted: bool,
+    last: Instant,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { is_wanted: !std::io::stderr().is_terminal(), last: Instant::now() }
+    }
+
+    /// So many seeds are done, of those from `from` on.
+    fn seed(&mut self, from: u64, done: u64, begin: Instant) {
+        if self.is_wanted && self.last.elapsed() >= LOG_EVERY {
+            self.last = Instant::now();
+            let next = from + done;
+            eprintln!("{done} seeds, {:.0} a minute; --from {next} goes on here", per_minute(done, begin));
+        }
+    }
+}
+
+fn per_minute(seeds: u64, begin: Instant) -> f64 {
+    seeds as f64 * 60.0 / begin.elapsed().as_secs_f64().max(0.001)
+}
+
+fn rate(seeds: u64, begin: Instant) {
+    let time = begin.elapsed().as_secs_f64();
+    println!("{seeds} seeds in {time:.0} s: {:.0} a minute", per_minute(seeds, begin));
 }
 
 fn summary(seeds: u64, stats: &impl Tally) {

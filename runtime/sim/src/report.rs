@@ -134,8 +134,12 @@ stats! {
     timers,
     /// Of those, by publications.
     published,
+    /// Of those, by steps of workflows.
+    steps,
     /// Subscriptions that turns have made or ended.
     subscriptions,
+    /// Items of streams that clients were shown.
+    followed,
     /// States of relaxed actors that somebody was shown and a crash took back.
     taken_back,
     /// Ends of runs: crashes, and the ends of drained and refused ones.
@@ -170,6 +174,7 @@ impl Counts {
             Some(By::Ticks(_)) => &mut self.ticks,
             Some(By::Timer) => &mut self.timers,
             Some(By::Topic) => &mut self.published,
+            Some(By::Step { .. }) => &mut self.steps,
         };
         *count += 1;
     }

@@ -24,8 +24,21 @@ fn three_hundred_programs_do_what_the_model_does() {
     }
     // What never happens cannot go wrong.
     let Counts { failed, nested, told, reliable, delayed, ticks, timers, crashes, .. } = all;
-    let Counts { published, subscriptions, taken_back, .. } = all;
-    let often = [failed, nested, told, reliable, delayed, ticks, timers, published, subscriptions, crashes];
+    let Counts { published, subscriptions, taken_back, steps, followed, .. } = all;
+    let often = [
+        failed,
+        nested,
+        told,
+        reliable,
+        delayed,
+        ticks,
+        timers,
+        published,
+        subscriptions,
+        steps,
+        followed,
+        crashes,
+    ];
     assert!(often.into_iter().min() > Some(200) && taken_back > 0, "{all:?}");
 }
 

@@ -1,11 +1,11 @@
 //! The actors of programs. One method changes them, one shows them; durable ones have another one that listens to topics.
 
-use greenroom_core::{Cx, List, Map};
+use greenroom_core::{Cx, Items, List, Map};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
 use super::script::Script;
-use super::stage::{self, Failed, Look, Page, Reply, Stage};
+use super::stage::{self, Failed, Line, Look, Page, Reply, STATES, Stage};
 
 /// More items than any program makes.
 const ALL: usize = 10_000;
@@ -54,6 +54,11 @@ impl Keeper {
         stage::run(self, cx, script).await.map(drop)
     }
 
+    /// The states from now on.
+    pub(crate) async fn follow(&self, cx: &Cx) -> Result<Items<Line>, Failed> {
+        Ok(STATES.open_with(cx, [self.page.line])?)
+    }
+
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
     }
@@ -67,6 +72,11 @@ impl Shelf {
 
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
         stage::run(self, cx, script).await.map(drop)
+    }
+
+    /// The states from now on.
+    pub(crate) async fn follow(&self, cx: &Cx) -> Result<Items<Line>, Failed> {
+        Ok(STATES.open_with(cx, [self.page.line])?)
     }
 
     pub(crate) async fn look(&self, cx: &Cx) -> Result<Look, Failed> {
@@ -84,6 +94,11 @@ impl Scribe {
 
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
         stage::run(self, cx, script).await.map(drop)
+    }
+
+    /// The states from now on.
+    pub(crate) async fn follow(&self, cx: &Cx) -> Result<Items<Line>, Failed> {
+        Ok(STATES.open_with(cx, [self.page.line])?)
     }
 
     pub(crate) async fn look(&self, cx: &Cx) -> Result<Look, Failed> {

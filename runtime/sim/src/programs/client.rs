@@ -10,10 +10,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::cast::{Who, with_actor};
+use super::follow::follow;
 use super::script::{Ask, Script};
 use super::stage::{Failed, Look, Reply};
 use super::theatre::{Caller, Theatre, call_by_name};
 use super::witness::{Witness, usable};
+
+/// How long a client follows an actor at most.
+const FOLLOWS_MS: u64 = 5_000;
 
 /// What came of an attempt.
 #[derive(Debug, Clone)]
@@ -42,6 +46,9 @@ struct Wish {
 /// One client.
 pub(crate) async fn client(theatre: &Arc<Theatre>, ask: &Ask) {
     let (world, witness) = (&theatre.world, &theatre.witness);
+    if ask.follows {
+        return follow(theatre, ask.to, Duration::from_millis(ask.patience_ms.min(FOLLOWS_MS))).await;
+    }
     let wish = Wish {
         id: CallId(world.draw(|random| random.u128(..))),
         to: ask.to,

@@ -163,10 +163,12 @@ fn ask(draw: &mut Draw<'_>) -> Ask {
     let (to, calm) = (draw.at, draw.calm);
     let script = (draw.random.u8(..5) > 0).then(|| draw.steps());
     let random = &mut *draw.random;
+    let follows = script.is_none() && to.is_durable() && random.bool();
     let often = |random: &mut Rng, of: u8| random.u8(..of) == 0 && !calm;
     Ask {
         to,
         script,
+        follows,
         patience_ms: if calm { 20_000 } else { random.u64(200..8_000) },
         attempt_ms: if calm {
             20_000

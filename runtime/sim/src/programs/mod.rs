@@ -12,6 +12,8 @@ pub(crate) mod cast;
 mod channels;
 mod client;
 mod draw;
+mod errand;
+mod follow;
 mod model;
 mod order;
 mod origins;

@@ -25,7 +25,9 @@ impl Witness {
         };
         let most = match origin.by {
             // A client repeats its calls, and volatile actors do not remember what they have done.
-            None | Some(By::Tell | By::Reliable | By::Delayed) if !who.is_durable() => return Ok(()),
+            None | Some(By::Tell | By::Reliable | By::Delayed | By::Step { .. }) if !who.is_durable() => {
+                return Ok(());
+            }
             None => 1,
             Some(By::Call) => match who.is_durable() {
                 true => state.begun(origin.parent) as usize,
@@ -35,6 +37,8 @@ impl Witness {
             Some(By::Ticks(times)) => parents * times as usize,
             // As often as it was sent there: the channel knows.
             Some(By::Topic) => return Ok(()),
+            // A workflow that is started twice is one.
+            Some(By::Step { .. }) => parents.min(1),
         };
         if ran <= most {
             return Ok(());
@@ -67,13 +71,16 @@ impl Witness {
     pub(crate) fn outstanding(&self) -> Option<String> {
         let state = self.state.lock();
         let message = self.origins.iter().find_map(|(script, origin)| {
-            let times = match origin.by? {
-                By::Reliable | By::Delayed => 1,
-                By::Ticks(times) => times as usize,
-                By::Tell if self.calm => 1,
+            let parents = state.ran(origin.parent);
+            let wanted = match origin.by? {
+                By::Reliable | By::Delayed => parents,
+                By::Ticks(times) => parents * times as usize,
+                // A crash may take back what a relaxed actor has answered.
+                By::Step { .. } if !origin.to.is_relaxed() => parents.min(1),
+                By::Tell if self.calm => parents,
                 _ => return None,
             };
-            let (ran, wanted) = (state.ran(script.id), state.ran(origin.parent) * times);
+            let ran = state.ran(script.id);
             let by = origin.by;
             (script.is_sure() && ran < wanted).then(|| {
                 format!("{} has run №{} {ran} times by {by:?} instead of {wanted}", origin.to, script.id)

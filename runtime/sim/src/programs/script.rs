@@ -60,8 +60,9 @@ pub(crate) enum What {
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) to: Who,
-    /// `None`: the client looks at the actor.
+    /// `None`: the client looks at the actor, or follows it.
     pub(crate) script: Option<Script>,
+    pub(crate) follows: bool,
     /// How long the client goes on.
     pub(crate) patience_ms: u64,
     /// How long it waits for one attempt.
@@ -149,6 +150,7 @@ impl fmt::Display for Program {
                     write!(f, "{at_ms:>6} ms  №{id} {} ", ask.to)?;
                     match &ask.script {
                         Some(script) => write!(f, "runs {script}")?,
+                        None if ask.follows => write!(f, "is followed")?,
                         None => write!(f, "is looked at")?,
                     }
                     let Ask { patience_ms, attempt_ms, once, hangs_up, again, .. } = ask;

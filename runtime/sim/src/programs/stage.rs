@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_core::{AppError, CallError, CallId, CollectionError, Cx, List, Map};
+use greenroom_core::{AppError, CallError, CallId, CollectionError, Cx, Feed, List, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ use super::cast::Who;
 use super::script::{PartId, Script};
 use super::witness;
 
+/// Every state that a turn of a stored actor makes.
+pub(crate) const STATES: Feed<Line> = Feed::new("states");
 /// How many cells there are.
 pub(crate) const CELLS: usize = 3;
 
@@ -144,12 +146,16 @@ pub(crate) async fn run<S: Stage>(stage: &mut S, cx: &Cx, script: Script) -> Res
     witness::with(|witness| witness.begins(who, stage.page(), &script));
     let before = stage.page().line;
     stage.page().heard.clear();
+    let after = before.next(script.id, cx.call_id());
+    if who.is_durable() {
+        STATES.push(cx, after).await?;
+    }
     let turn = Turn { cx, who, before, told: Mutex::default() };
     for step in &script.steps {
         step.act.play(stage, &turn).await?;
     }
     let page = stage.page();
-    page.line = before.next(script.id, cx.call_id());
+    page.line = after;
     page.last = script.id;
     witness::with(|witness| witness.ends(who, page, &script, cx.call_id(), before));
     Ok(Reply { line: page.line })

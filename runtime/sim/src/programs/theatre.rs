@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::actors::{Ghost, Keeper, Scribe, Shelf};
 use super::cast::Who;
+use super::errand::errand;
 use super::script::{Program, Script};
 use super::witness::Witness;
 
@@ -35,7 +36,12 @@ impl Theatre {
         world.set_conditions(|conditions| *conditions = program.conditions);
         world.trace.add(program.to_string());
         let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder| {
-            engine.register::<Keeper>().register::<Shelf>().register::<Scribe>().register::<Ghost>()
+            engine
+                .register::<Keeper>()
+                .register::<Shelf>()
+                .register::<Scribe>()
+                .register::<Ghost>()
+                .workflow::<errand>()
         });
         let nodes = Nodes::new(&world, program.nodes, program.shards, types);
         Arc::new(Self { world, nodes, program, witness, over: AtomicBool::new(false) })

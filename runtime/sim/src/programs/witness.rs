@@ -226,11 +226,15 @@ impl Witness {
                     self.violate("i3_a_call_leaves_after_what_its_turn_saw", message);
                 }
             }
+            Some(By::Step { behind: Some(step) }) if !self.is_done(&state, step) => {
+                let message = format!("№{} begins, and the step before, №{step}, is not durable", script.id);
+                self.violate("i3_a_workflow_goes_on_behind_its_records", message);
+            }
             Some(By::Topic) => {
                 let is_sent = self.is_sent(&state, who, script.id);
                 self.check("i3_a_message_leaves_after_its_turn", is_sent);
             }
-            Some(by @ (By::Tell | By::Reliable | By::Delayed | By::Ticks(_)))
+            Some(by @ (By::Tell | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }))
                 if state.ran(origin.parent) == 0 =>
             {
                 let message =
@@ -239,6 +243,14 @@ impl Witness {
             }
             _ => {}
         }
+    }
+
+    /// A step of a workflow has done what it can do for good.
+    fn is_done(&self, state: &State, step: PartId) -> bool {
+        let Some((script, origin)) = self.origins.script(step).zip(self.origins.get(step)) else {
+            return true;
+        };
+        !script.is_sure() || !origin.to.is_durable() || origin.to.is_relaxed() || state.ran(step) > 0
     }
 
     /// A turn is about to end well.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cast::Who;
 use super::draw::Draw;
 use super::model::Model;
-use super::script::Script;
+use super::script::{PartId, Script};
 use super::stage::{Failed, Heard, Stage, Turn};
 
 /// A kind of step.
@@ -87,6 +87,11 @@ pub(crate) enum By {
     Timer,
     /// A publication.
     Topic,
+    /// A step of a workflow.
+    Step {
+        /// The script of the step before.
+        behind: Option<PartId>,
+    },
 }
 
 macro_rules! kinds {
@@ -164,6 +169,7 @@ kinds! {
     Timer in timers,
     Publish in publications,
     Listen in subscriptions,
+    Errand in errands,
     Fail in failures,
     Wait in waits,
     Leave in lifecycle,
