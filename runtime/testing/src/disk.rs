@@ -5,7 +5,7 @@
 //! thread belongs to the run of the node: it stands still while the run is paused and ends with it, at times between
 //! "durable" and telling so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -123,7 +123,9 @@ impl Disk {
         }
         let kept = kept.min(tail.len());
         self.become_durable(run, tail.drain(..kept).collect());
-        self.become_durable(run, tail.front().and_then(|record| self.torn(record)).into_iter().collect());
+        let mut shards = BTreeSet::new();
+        let first_lost = tail.iter().filter(|record| shards.insert(record.shard));
+        self.become_durable(run, first_lost.filter_map(|record| self.torn(record)).collect());
         if self.world.has(Mutation::SyncLies) {
             let mut state = self.state.lock();
             let synced = state.log.len();
@@ -148,6 +150,12 @@ impl Disk {
         (!rows.is_empty()).then(|| Record { kind: RecordKind::Rows(rows), ..lost.clone() })
     }
 
+    /// A planted mistake that tears commits shows only if a crash takes one that it tears: so some come just then.
+    fn tempts_fate(&self, run: NodeRun) -> bool {
+        let tears = self.world.has(Mutation::CommitIsTorn) || self.world.has(Mutation::TickMovesFirst);
+        tears && self.tail_of(run).any(|record| self.torn(&record).is_some()) && self.world.fault(0.1)
+    }
+
     fn number(&self) -> u128 {
         self.store.0.as_u128() - 1
     }
@@ -164,6 +172,10 @@ impl Disk {
             if self.world.has(Mutation::DurableTooEarly) {
                 let early: Vec<_> = self.tail_of(run).collect();
                 sink(&last_of_each_shard(&early));
+            }
+            if self.tempts_fate(run) {
+                crash();
+                return;
             }
             self.sync().await;
             let records: Vec<_> = match self.state.lock().tails.get_mut(&run.incarnation) {

@@ -31,7 +31,7 @@ pub enum Mutation {
     RollbackIsLost,
     /// Turns of programs: what a failed turn told is sent.
     FailedTurnTells,
-    /// A crash keeps the rows of the first commit that it loses, and loses its state.
+    /// A crash keeps the rows of the first commit that it loses of each shard, and loses its state.
     CommitIsTorn,
     /// What waits in an outbox when its shard is opened is not found: as if it had been removed when it was sent.
     OutboxForgets,
