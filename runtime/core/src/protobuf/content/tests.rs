@@ -1,3 +1,5 @@
+//! Messages in every content type, and what has no form in protobuf.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
