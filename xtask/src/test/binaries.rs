@@ -89,7 +89,8 @@ impl Binary {
         Ok((output, status.success(), start.elapsed()))
     }
 
-    /// With the folder and the variables that cargo would give it.
+    /// With the folder and the variables that cargo would give it. Tests of macros load a library of the compiler; where
+    /// that lies stands in `LD_LIBRARY_PATH`, as `cargo xtask` has set it for us.
     fn command(&self, arguments: &[String], rigs: bool) -> Command {
         let mut command = workspace::command(&self.program);
         command.args(arguments).current_dir(&self.package);

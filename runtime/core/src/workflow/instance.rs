@@ -136,11 +136,13 @@ impl<W: Workflow> Instance<W> {
             at_unix_ms: step.at_unix_ms,
             name,
         };
+        let mut steps: Vec<_> = steps.into_iter().map(step).collect();
+        steps.sort_by_key(|step| step.at_unix_ms);
         Ok(WorkflowStatus {
             state,
             started_unix_ms: run.map(|run| run.started_unix_ms),
             ended_unix_ms: ended.map(|ended| ended.at_unix_ms),
-            steps: steps.into_iter().map(step).collect(),
+            steps,
             running,
             signals: run.map(|run| run.signals.clone()).unwrap_or_default(),
             trouble,

@@ -215,7 +215,7 @@ pub struct WorkflowStatus {
     pub started_unix_ms: Option<u64>,
     /// When it ended.
     pub ended_unix_ms: Option<u64>,
-    /// What is recorded, by name, at most the first 1,000.
+    /// What is recorded, in the order in which it was; at most 1,000 of them, the first by name.
     pub steps: Vec<StepStatus>,
     /// The steps that run now.
     pub running: Vec<StepInProgress>,

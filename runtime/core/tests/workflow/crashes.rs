@@ -137,7 +137,7 @@ async fn a_run_that_was_overtaken_records_nothing() {
     // The current one can.
     shop.node.call_json("sleeper/x", "change", &stale(1, 0)).await.unwrap();
     let status = shop.workflow::<sleeper>("x").status().await.unwrap();
-    assert_eq!(status.steps.iter().map(|step| &*step.name).collect::<Vec<_>>(), ["forged", "long"]);
+    assert_eq!(status.steps.iter().map(|step| &*step.name).collect::<Vec<_>>(), ["long", "forged"]);
 }
 
 /// Sleeps.

@@ -107,7 +107,7 @@ async fn new_code_gets_what_was_recorded_by_name_and_unused_steps_are_kept_and_s
     assert_eq!(shop.lines("a").await, ["first", "second", "new"]);
     let status = shop.workflow::<order_2>("x").status().await.unwrap();
     let steps: Vec<_> = status.steps.iter().map(|step| (&*step.name, step.unused)).collect();
-    assert_eq!(steps, [("first", true), ("new", false), ("second", false)]);
+    assert_eq!(steps, [("first", true), ("second", false), ("new", false)]);
 }
 
 static PANICS: AtomicU32 = AtomicU32::new(0);
