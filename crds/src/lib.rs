@@ -29,6 +29,6 @@ pub use gateway::{Gateway, ServiceType};
 pub use group::NodeGroup;
 pub use pod::PodSettings;
 pub use reference::reference_markdown;
-pub use shard_map::{Entry, Evidence, Member, NodeRun, ShardMap, ShardMapSpec};
+pub use shard_map::{Entry, Evidence, Member, NodeRun, ShardGroup, ShardMap, ShardMapSpec};
 pub use status::{ActivationStatus, ActorClusterStatus, NodeStatus, TypeActivations};
 pub use storage::{Engine, Retention, RetentionPolicy, Storage};

@@ -4,9 +4,13 @@
 //! of the compare-and-set that every change of the map is; its `generation` counts the changes. The fields from `page`
 //! on have the JSON form of the runtime's own page, so the same record is kept here and by `greenroom dev`.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::group::NodeGroup;
 
 /// A page of the shard map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -44,7 +48,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
-    "self.cluster == oldSelf.cluster && self.page == oldSelf.page && self.shards == oldSelf.shards && (oldSelf.entries.size() == 0 || self.entries.size() == oldSelf.entries.size())"
+    "self.cluster == oldSelf.cluster && self.page == oldSelf.page && self.shards == oldSelf.shards && has(self.groups) == has(oldSelf.groups) && (!has(self.groups) || self.groups == oldSelf.groups) && (oldSelf.entries.size() == 0 || self.entries.size() == oldSelf.entries.size())"
 ).message(
     "a page of the shard map stays what it is, or its shards would have no owner; leave it to the nodes of the cluster"
 ))]
@@ -57,12 +61,20 @@ pub struct ShardMapSpec {
     /// The page's number, from 0.
     #[schemars(with = "i32", range(min = 0, max = 63))]
     pub page: u16,
-    /// How many shards the cluster has.
+    /// How many shards the cluster has in all.
     #[schemars(with = "i32", range(min = 1, max = 16384))]
     pub shards: u16,
+    /// The groups of nodes that have shards of their own: the last ones, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub groups: Vec<ShardGroup>,
     /// The stores that belong to the cluster; on page 0 only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// The group in whose shards the actors of a type are, for each type that a member has ever served; empty for those in
+    /// the general ones. On page 0 only, and only if there are groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, String>,
     /// The entries of this page's shards, in order; empty until the first assignment.
     #[serde(default)]
     #[schemars(length(max = 256))]
@@ -120,6 +132,27 @@ pub struct Member {
     /// The highest incarnation seen. A start that does not exceed it refuses.
     #[schemars(with = "i64", range(min = 0))]
     pub incarnation: u64,
+    /// The group that it belongs to for ever; none: it is a general node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// A group of nodes that has shards of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardGroup {
+    /// Its name.
+    #[schemars(length(max = 15))]
+    pub name: String,
+    /// How many shards it has.
+    #[schemars(with = "i32", range(min = 1, max = 16384))]
+    pub shards: u16,
+}
+
+impl From<&NodeGroup> for ShardGroup {
+    fn from(group: &NodeGroup) -> Self {
+        Self { name: group.name.clone(), shards: group.shards }
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +188,23 @@ mod tests {
         let read: ShardMapSpec = serde_json::from_value(page()).unwrap();
         assert_eq!(read.entries[0].evidence, Evidence::Dead);
         assert_eq!(serde_json::to_value(read).unwrap(), page());
+    }
+
+    #[test]
+    fn a_page_with_groups_fits_and_keeps_them() {
+        let mut spec = page();
+        spec["groups"] = json!([{"name": "gpu", "shards": 64}]);
+        spec["members"][0]["group"] = json!("gpu");
+        spec["types"] = json!({"Counter": "", "Renderer": "gpu"});
+        let read: ShardMapSpec = serde_json::from_value(spec.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), spec);
+        let old = shard_map(spec.clone());
+        spec["types"]["Upscaler"] = json!("gpu");
+        assert_eq!(shard_map(spec.clone()).validate_cel_update(&old), Ok(()));
+        for other in [json!([{"name": "gpu", "shards": 63}]), json!([])] {
+            spec["groups"] = other;
+            assert!(shard_map(spec.clone()).validate_cel_update(&old).is_err(), "{}", spec["groups"]);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod text;
 
 use clap::Subcommand;
-use greenroom_core::{ActorId, ShardCount};
+use greenroom_core::ActorId;
 use serde::Serialize;
 
 use crate::cluster::{Cluster, PlacementFilter};
@@ -124,12 +124,10 @@ async fn node(cluster: &Cluster, name: &str) -> Result<NodeRow> {
 
 async fn describe_actor(cluster: &Cluster, actor: &ActorId) -> Result<ActorDescription> {
     let name = actor.actor_type.as_str();
-    let methods = describe_type(cluster, name).await?.methods.iter().map(|m| m.signature()).collect();
-    let answers = cluster.shards().await?;
-    let count = answers.iter().map(|(_, reply)| reply.shard_count).max().unwrap_or_default();
-    let count = u16::try_from(count).ok().and_then(ShardCount::new);
-    let number = count.map(|count| u32::from(actor.shard(count).0));
-    let shard = merged_shards(&answers).into_iter().find(|row| Some(row.shard) == number);
+    let actor_type = describe_type(cluster, name).await?;
+    let methods = actor_type.methods.iter().map(|m| m.signature()).collect();
+    let number = actor_type.home.map(|home| u32::from(actor.shard(home).0));
+    let shard = merged_shards(&cluster.shards().await?).into_iter().find(|row| Some(row.shard) == number);
     let filter = PlacementFilter { actor_type: Some(name.into()), key: Some(actor.key.to_string()) };
     Ok(ActorDescription {
         actor: actor.to_string(),

@@ -56,12 +56,16 @@ impl DevCluster {
         }
 
         let (events, heard) = mpsc::unbounded_channel();
-        let snapshot =
-            watch::Sender::new(Snapshot::new(&plan.name, plan.shards.get(), nodes.iter().cloned()));
+        let snapshot = watch::Sender::new(Snapshot::new(
+            &plan.name,
+            plan.layout()?.total().get(),
+            nodes.iter().cloned(),
+        ));
         let endpoints = Endpoints {
             cluster: plan.name.clone(),
             pid: std::process::id(),
             replicas: plan.replicas,
+            groups: plan.groups.0.iter().map(|group| (group.name.clone(), group.replicas)).collect(),
             coordination: address.clone(),
             control: socket.path().to_owned(),
             nodes: Vec::new(),

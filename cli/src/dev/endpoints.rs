@@ -24,8 +24,11 @@ pub(crate) struct Endpoints {
     pub(crate) cluster: String,
     /// The process that runs it.
     pub(crate) pid: u32,
-    /// How many nodes it should have, `<cluster>-0` and on.
+    /// How many general nodes it should have, `<cluster>-0` and on.
     pub(crate) replicas: u16,
+    /// How many nodes each group should have, `<cluster>-<group>-0` and on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) groups: Vec<(String, u32)>,
     /// Where the parent serves `Coordination`.
     pub(crate) coordination: String,
     /// The socket that takes `dev stop` and `dev start`.
@@ -82,7 +85,10 @@ pub(crate) enum Found {
 impl Endpoints {
     /// The names that the nodes of the cluster have, there or not.
     pub(crate) fn node_names(&self) -> impl Iterator<Item = String> {
-        (0..self.replicas).map(|i| format!("{}-{i}", self.cluster))
+        let general = (0..self.replicas).map(|i| format!("{}-{i}", self.cluster));
+        general.chain(self.groups.iter().flat_map(move |(group, replicas)| {
+            (0..*replicas).map(move |i| format!("{}-{group}-{i}", self.cluster))
+        }))
     }
 
     /// Writes the file into the cluster's directory.
@@ -151,6 +157,7 @@ pub(crate) mod tests {
             cluster: "demo".into(),
             pid,
             replicas: 3,
+            groups: Vec::new(),
             coordination: "127.0.0.1:3999".into(),
             control: "/tmp/control.sock".into(),
             nodes: vec![node(0), node(2)],

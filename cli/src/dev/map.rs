@@ -16,12 +16,16 @@ use crate::failure::{Failure, OrFail, Result};
 pub(crate) async fn open(cluster_dir: &Path, plan: &Plan) -> Result<Embedded> {
     if plan.engine == StorageEngine::Memory {
         // Its stores are gone after each run, and so must be the map that names them.
-        return Ok(Embedded::memory(plan.shards));
+        return Ok(Embedded::memory(plan.layout()?));
     }
-    let register = match Embedded::directory(&cluster_dir.join("coordination"), plan.shards) {
+    let register = match Embedded::directory(&cluster_dir.join("coordination"), plan.layout()?) {
         Err(ClusterError::OtherShardCount { found, asked }) => {
             let why = "the number of shards is fixed when a cluster is created";
             return Err(does_not_fit(cluster_dir, ("shards", why), found.into(), asked.into()));
+        }
+        Err(error @ ClusterError::OtherGroups { .. }) => {
+            let back = "set spec.groups back to what they were";
+            return Err(Failure::new(error.to_string()).hint(back).hint(begin_anew(cluster_dir)));
         }
         opened => opened.or_fail("cannot open the shard map")?,
     };
@@ -32,22 +36,30 @@ pub(crate) async fn open(cluster_dir: &Path, plan: &Plan) -> Result<Embedded> {
 
 /// Until the shards have been assigned, nodes may be added; afterwards the members are who they are.
 fn fits(first: &Page, cluster_dir: &Path, plan: &Plan) -> Result {
-    let (members, replicas) = (first.members.len(), usize::from(plan.replicas));
     let assigned = !first.entries.is_empty();
-    if members > replicas || (assigned && members != replicas) {
-        let why = "shards cannot be moved between nodes yet";
-        return Err(does_not_fit(cluster_dir, ("replicas", why), members, replicas));
+    for (group, replicas) in plan.replicas_by_group() {
+        let of_group = first.members.iter().filter(|member| member.group.as_deref() == group);
+        let (members, replicas) = (of_group.count(), replicas as usize);
+        if members > replicas || (assigned && members != replicas) {
+            let field = group.map_or("replicas".into(), |group| format!("replicas of the group {group}"));
+            let why = "shards cannot be moved between nodes yet";
+            return Err(does_not_fit(cluster_dir, (&field, why), members, replicas));
+        }
     }
     Ok(())
 }
 
 fn does_not_fit(cluster_dir: &Path, (field, why): (&str, &str), found: usize, asked: usize) -> Failure {
-    let dir = cluster_dir.display();
+    let (dir, anew) = (cluster_dir.display(), begin_anew(cluster_dir));
     Failure::new(format!(
         "the cluster in {dir} was created with {field}: {found}, and the YAML says {field}: {asked}"
     ))
     .hint(format!("set {field} back to {found}: {why}"))
-    .hint(format!("or delete its state and begin anew: rm -r {dir}"))
+    .hint(anew)
+}
+
+fn begin_anew(cluster_dir: &Path) -> String {
+    format!("or delete its state and begin anew: rm -r {}", cluster_dir.display())
 }
 
 #[cfg(test)]
@@ -63,7 +75,7 @@ mod tests {
         let first = register.read(0).await.unwrap();
         let incarnation = Incarnation(1);
         let store = |i: u32| StoreId(format!("00000000-0000-7000-8000-00000000000{i}").parse().unwrap());
-        let member = |i| Member { store: store(i), node: format!("demo-{i}"), incarnation };
+        let member = |i| Member { store: store(i), node: format!("demo-{i}"), incarnation, group: None };
         let entry = Entry {
             epoch: Epoch(1),
             owner: NodeRun { store: store(0), incarnation },
@@ -112,10 +124,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn groups_cannot_be_added_later() {
+        let dir = tempfile::tempdir().unwrap();
+        ran(dir.path(), 1, true).await;
+        let plan = Plan { groups: "gpu=2x1".parse().unwrap(), ..Plan::for_test(1, 4) };
+        let refused = open(dir.path(), &plan).await.err().unwrap().to_string();
+        assert!(refused.contains("divided into 4 shards, 4 and gpu=2 were asked for"), "{refused}");
+        assert!(refused.contains("set spec.groups back") && refused.contains("rm -r"), "{refused}");
+    }
+
+    #[tokio::test]
     async fn a_map_for_memory_is_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan { engine: StorageEngine::Memory, ..Plan::for_test(1, 4) };
-        assert_eq!(open(dir.path(), &plan).await.unwrap().shards(), ShardCount::new(4).unwrap());
+        assert_eq!(open(dir.path(), &plan).await.unwrap().layout().total(), ShardCount::new(4).unwrap());
         assert!(!dir.path().join("coordination").exists());
     }
 }

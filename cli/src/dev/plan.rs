@@ -4,9 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use greenroom::config::{NodeArgs, StorageEngine};
-use greenroom_core::ShardCount;
-use greenroom_crds::{ActorCluster, manifest};
+use greenroom::config::{NodeArgs, NodeGroup, NodeGroups, StorageEngine};
+use greenroom_core::{ShardCount, ShardGroup, ShardLayout};
+use greenroom_crds::{ActorCluster, ActorClusterSpec, manifest, names};
 use serde::Serialize;
 
 use super::child::Child;
@@ -21,10 +21,12 @@ use crate::output;
 pub(crate) struct Plan {
     /// Its name.
     pub(crate) name: String,
-    /// How many nodes it has.
+    /// How many general nodes it has.
     pub(crate) replicas: u16,
-    /// How many shards it has.
+    /// How many general shards it has.
     pub(crate) shards: ShardCount,
+    /// The groups of nodes that have shards of their own.
+    pub(crate) groups: NodeGroups,
     /// What its nodes keep state in.
     pub(crate) engine: StorageEngine,
     /// What the YAML adds to the nodes' environment.
@@ -53,6 +55,7 @@ impl Plan {
             name: metadata.name.clone().ok_or_else(incomplete)?,
             replicas: spec.replicas,
             shards: ShardCount::new(spec.shards).ok_or_else(incomplete)?,
+            groups: groups(spec).ok_or_else(incomplete)?,
             engine: engine(&spec.storage.engine)?,
             env: spec
                 .env
@@ -63,9 +66,29 @@ impl Plan {
         })
     }
 
+    /// How the shards are divided.
+    pub(crate) fn layout(&self) -> Result<ShardLayout> {
+        let group = |group: &NodeGroup| ShardGroup { name: group.name.as_str().into(), shards: group.shards };
+        ShardLayout::new(self.shards, self.groups.0.iter().map(group)).or_fail("spec.groups")
+    }
+
+    /// How many nodes there are of each group, the general ones first.
+    pub(crate) fn replicas_by_group(&self) -> impl Iterator<Item = (Option<&str>, u32)> {
+        let groups = self.groups.0.iter().map(|group| (Some(group.name.as_str()), group.replicas));
+        std::iter::once((None, u32::from(self.replicas))).chain(groups)
+    }
+
     /// The names of the nodes, in order.
     pub(crate) fn node_names(&self) -> impl Iterator<Item = String> {
-        (0..self.replicas).map(|i| format!("{}-{i}", self.name))
+        self.nodes().map(|(_, node)| node)
+    }
+
+    /// The nodes with their groups, in order.
+    fn nodes(&self) -> impl Iterator<Item = (Option<&str>, String)> {
+        self.replicas_by_group().flat_map(move |(group, replicas)| {
+            let ordinals = 0..u16::try_from(replicas).unwrap_or(u16::MAX);
+            ordinals.map(move |ordinal| (group, names::node(&self.name, group, ordinal)))
+        })
     }
 
     /// How each node is started: with `program`, or as the stock node in this process.
@@ -76,24 +99,24 @@ impl Plan {
         coordination: &str,
     ) -> Result<Vec<Launch>> {
         let dir = std::path::absolute(cluster_dir).or_fail("cannot tell the current directory")?;
-        let launch = |node: String| {
+        let launch = |(group, node): (Option<&str>, String)| {
             let (log, data_dir) = (log_file(&dir, &node), dir.join(&node));
             let what = match program {
                 Some(program) => What::Child(Child {
                     program: program.path.clone(),
                     args: program.args.clone(),
-                    env: self.environment(&node, &data_dir, coordination),
+                    env: self.environment(&node, group, &data_dir, coordination),
                     log: log.clone(),
                 }),
-                None => What::InProcess(Box::new(self.node_args(&node, data_dir, coordination))),
+                None => What::InProcess(Box::new(self.node_args(&node, group, data_dir, coordination))),
             };
             Launch { node, log, what }
         };
-        Ok(self.node_names().map(launch).collect())
+        Ok(self.nodes().map(launch).collect())
     }
 
     /// The configuration of a node in this process.
-    fn node_args(&self, node: &str, data_dir: PathBuf, coordination: &str) -> NodeArgs {
+    fn node_args(&self, node: &str, group: Option<&str>, data_dir: PathBuf, coordination: &str) -> NodeArgs {
         let any_port = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         NodeArgs {
             cluster: Some(self.name.clone()),
@@ -103,6 +126,8 @@ impl Plan {
             coordination: Some(format!("http://{coordination}")),
             replicas: Some(self.replicas.into()),
             shards: Some(self.shards.get()),
+            groups: Some(self.groups.clone()),
+            group: group.map(str::to_owned),
             gateway_listen: any_port,
             mesh_listen: any_port,
             admin_listen: any_port,
@@ -112,7 +137,13 @@ impl Plan {
     }
 
     /// The environment of a node: ours comes last, since a node with other values would not find its cluster.
-    fn environment(&self, node: &str, data_dir: &Path, coordination: &str) -> Vec<(String, String)> {
+    fn environment(
+        &self,
+        node: &str,
+        group: Option<&str>,
+        data_dir: &Path,
+        coordination: &str,
+    ) -> Vec<(String, String)> {
         let engine = match self.engine {
             StorageEngine::Sqlite => "sqlite",
             StorageEngine::Memory => "memory",
@@ -127,6 +158,8 @@ impl Plan {
             ("GREENROOM_COORDINATION", format!("http://{coordination}")),
             ("GREENROOM_REPLICAS", self.replicas.to_string()),
             ("GREENROOM_SHARDS", self.shards.get().to_string()),
+            ("GREENROOM_GROUPS", self.groups.to_setting()),
+            ("GREENROOM_GROUP", group.unwrap_or_default().to_owned()),
             ("GREENROOM_STORAGE_ENGINE", engine.to_owned()),
             ("GREENROOM_GATEWAY_LISTEN", any_port()),
             ("GREENROOM_MESH_LISTEN", any_port()),
@@ -137,6 +170,15 @@ impl Plan {
         let owned = |(name, value): (&str, String)| (name.to_owned(), value);
         defaults.map(owned).into_iter().chain(self.env.iter().cloned()).chain(ours.map(owned)).collect()
     }
+}
+
+/// The groups, as the settings of a node have them; `None` for one without shards.
+fn groups(spec: &ActorClusterSpec) -> Option<NodeGroups> {
+    let group = |group: &greenroom_crds::NodeGroup| {
+        let shards = ShardCount::new(group.shards)?;
+        Some(NodeGroup { name: group.name.clone(), shards, replicas: group.replicas.into() })
+    };
+    spec.groups.iter().map(group).collect::<Option<_>>().map(NodeGroups)
 }
 
 /// The engine of a node by the name that it has in the YAML. The schema knows more names than this version has engines.
@@ -173,6 +215,7 @@ mod tests {
                 name: "demo".into(),
                 replicas,
                 shards: ShardCount::new(shards).unwrap(),
+                groups: NodeGroups::default(),
                 engine: StorageEngine::Sqlite,
                 env: Vec::new(),
                 dev_command: None,
@@ -206,6 +249,37 @@ mod tests {
             ..Plan::for_test(2, 64)
         };
         assert_eq!(Plan::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_node_of_a_group_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cluster.yaml");
+        let yaml = "
+            apiVersion: greenroom.dev/v1alpha1
+            kind: ActorCluster
+            metadata: {name: demo}
+            spec:
+              replicas: 1
+              shards: 8
+              groups:
+              - {name: gpu, replicas: 2, shards: 4}
+        ";
+        std::fs::write(&path, yaml).unwrap();
+        let plan = Plan::read(&path).unwrap();
+        assert_eq!(plan.node_names().collect::<Vec<_>>(), ["demo-0", "demo-gpu-0", "demo-gpu-1"]);
+        assert_eq!(plan.layout().unwrap().to_string(), "8 and gpu=4");
+        let program = Program { path: "/bin/node".into(), args: Vec::new(), stock: false };
+        let launches = plan.launches(Some(&program), Path::new("/data/demo"), "127.0.0.1:9").unwrap();
+        for (launch, group) in launches.iter().zip(["", "gpu", "gpu"]) {
+            let What::Child(child) = &launch.what else { panic!("it is a process") };
+            let set = |name: &str, value: &str| child.env.contains(&(name.to_owned(), value.to_owned()));
+            assert!(set("GREENROOM_GROUPS", "gpu=4x2") && set("GREENROOM_GROUP", group), "{:?}", child.env);
+        }
+        let stock = plan.launches(None, Path::new("/data/demo"), "127.0.0.1:9").unwrap();
+        let What::InProcess(args) = &stock[2].what else { panic!("it is in this process") };
+        let config = args.clone().resolve().unwrap();
+        assert_eq!((config.group.as_deref(), config.groups.to_setting().as_str()), (Some("gpu"), "gpu=4x2"));
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl From<ActorCluster> for ClusterRow {
             directory: None,
             phase: if status.conditions.iter().any(is_ready) { "Ready" } else { "NotReady" },
             ready_nodes: status.ready_replicas,
-            nodes: Some(cluster.spec.replicas),
+            nodes: Some(cluster.spec.total_replicas()),
             activations: status.activations.map(|activations| activations.total),
             image: cluster.spec.image,
             created: cluster.metadata.creation_timestamp.map(|time| time.0),
@@ -136,8 +136,9 @@ fn in_dir(dir: &Path) -> Result<Option<ClusterRow>> {
     Ok(match Endpoints::find(dir)? {
         Found::Running(endpoints) => {
             let there = u16::try_from(endpoints.nodes.len()).unwrap_or(u16::MAX);
-            let phase = if there == endpoints.replicas { "Ready" } else { "NotReady" };
-            Some(ClusterRow { phase, ready_nodes: there, nodes: Some(endpoints.replicas), ..row })
+            let expected = endpoints.node_names().count() as u16;
+            let phase = if there == expected { "Ready" } else { "NotReady" };
+            Some(ClusterRow { phase, ready_nodes: there, nodes: Some(expected), ..row })
         }
         Found::Stale { .. } | Found::Nothing => {
             dir.is_dir().then_some(ClusterRow { phase: "Stopped", ..row })

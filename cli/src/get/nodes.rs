@@ -28,6 +28,9 @@ pub(crate) struct NodeRow {
     pub(crate) cluster: String,
     /// `Absent` if the node should be there and is not.
     pub(crate) phase: String,
+    /// The group that it belongs to; empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) group: String,
     pub(crate) pid: u32,
     pub(crate) version: String,
     pub(crate) store: String,
@@ -56,6 +59,7 @@ impl Row for NodeRow {
         Column::number("CALLS", |row| row.there(row.calls_total)),
         Column::number("COMMITS", |row| row.there(row.commits_total)),
         Column::number("UPTIME", |row| row.there(age(row.uptime()))),
+        Column::wide(Column::text("GROUP", |row| group_or_dash(&row.group))),
         Column::wide(Column::number("PID", |row| row.there(row.pid))),
         Column::wide(Column::number("INCARNATION", |row| row.there(row.incarnation))),
         Column::wide(Column::text("VERSION", |row| row.there(&row.version))),
@@ -63,6 +67,11 @@ impl Row for NodeRow {
         Column::wide(Column::text("ADMIN", |row| row.there(&row.admin_address))),
         Column::wide(Column::text("STORE", |row| row.there(&row.store))),
     ];
+}
+
+/// How tables show a group.
+pub(super) fn group_or_dash(group: &str) -> String {
+    if group.is_empty() { "-".into() } else { group.into() }
 }
 
 impl NodeRow {
@@ -92,6 +101,7 @@ impl From<NodeStatus> for NodeRow {
             name: status.name,
             cluster: status.cluster,
             phase: status.phase,
+            group: status.group,
             pid: status.pid,
             version: status.version,
             store: status.store,
@@ -151,6 +161,7 @@ pub(crate) mod tests {
             admin_address: format!("127.0.0.1:{}", 4200 + i),
             health_address: format!("127.0.0.1:{}", 4300 + i),
             pid: 100 + i,
+            group: String::new(),
         }
     }
 

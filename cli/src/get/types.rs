@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use greenroom_core::{Shard, ShardCount, ShardRange};
 use greenroom_proto::v1::{MethodStatus, NodeStatus, TypeStatus};
 use serde::Serialize;
 
+use super::nodes::group_or_dash;
 use crate::failure::Result;
 use crate::output::{Column, Row};
 
@@ -24,6 +26,12 @@ pub(crate) struct Args {
 pub(crate) struct TypeRow {
     pub(crate) name: String,
     pub(crate) durability: String,
+    /// The group that its actors live on; empty: the general nodes.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) group: String,
+    /// The shards that its actors are in, as far as its nodes tell.
+    #[serde(skip)]
+    pub(crate) home: Option<ShardRange>,
     pub(crate) activations: u64,
     pub(crate) methods: Vec<MethodRow>,
     /// How many are active on each node that serves the type.
@@ -55,6 +63,7 @@ impl Row for TypeRow {
         Column::text("DURABILITY", |row| row.durability.clone()),
         Column::number("ACTIVATIONS", |row| row.activations.to_string()),
         Column::number("NODES", |row| row.nodes.len().to_string()),
+        Column::wide(Column::text("GROUP", |row| group_or_dash(&row.group))),
         Column::text("METHODS", |row| {
             row.methods.iter().map(MethodRow::signature).collect::<Vec<_>>().join(" ")
         }),
@@ -68,6 +77,11 @@ impl From<&MethodStatus> for MethodRow {
     }
 }
 
+fn home(served: &TypeStatus) -> Option<ShardRange> {
+    let first = Shard(served.first_shard.try_into().ok()?);
+    ShardRange::new(first, ShardCount::new(served.shard_count.try_into().ok()?)?)
+}
+
 /// Every type that any node serves, with the activations of all nodes.
 pub(crate) fn merged_types(answers: &[(NodeStatus, Vec<TypeStatus>)]) -> Vec<TypeRow> {
     let mut rows: BTreeMap<&str, TypeRow> = BTreeMap::new();
@@ -75,6 +89,8 @@ pub(crate) fn merged_types(answers: &[(NodeStatus, Vec<TypeStatus>)]) -> Vec<Typ
         let row = rows.entry(&served.name).or_insert_with(|| TypeRow {
             name: served.name.clone(),
             durability: served.durability.clone(),
+            group: served.group.clone(),
+            home: home(served),
             activations: 0,
             methods: served.methods.iter().map(MethodRow::from).collect(),
             nodes: BTreeMap::new(),
@@ -114,6 +130,7 @@ mod tests {
             durability: "durable".into(),
             methods: vec![method("add", "exclusive", &["by"]), method("total", "concurrent", &[])],
             activations,
+            ..TypeStatus::default()
         };
         let node = super::super::nodes::tests::status;
         let rows = merged_types(&[(node(0), vec![counter(2)]), (node(1), vec![counter(3)])]);

@@ -26,7 +26,8 @@ impl KubernetesArgs {
             None => only(&connection, list(&connection, Namespaces::One).await?)?,
         };
         let name = found.metadata.name.unwrap_or_default();
-        Ok(KubernetesCluster::new(connection, name, found.spec.replicas))
+        let expected = found.spec.node_names(&name);
+        Ok(KubernetesCluster::new(connection, name, expected))
     }
 
     /// All ActorClusters, or only the one that is named.

@@ -37,7 +37,8 @@ use crate::target::{AdminAddress, At, Nodes};
 pub(crate) struct KubernetesCluster {
     connection: Connection,
     name: String,
-    replicas: u16,
+    /// The nodes that it should have.
+    expected: Vec<String>,
     pods: Pods,
     gateways: Arc<GatewayPods>,
     /// Read when a node is first asked something: calls need no certificate.
@@ -45,10 +46,10 @@ pub(crate) struct KubernetesCluster {
 }
 
 impl KubernetesCluster {
-    fn new(connection: Connection, name: String, replicas: u16) -> Self {
+    fn new(connection: Connection, name: String, expected: Vec<String>) -> Self {
         let pods = Pods::of(&connection, &name);
         let gateways = Arc::new(GatewayPods::new(pods.clone()));
-        Self { connection, name, replicas, pods, gateways, admin: OnceCell::new() }
+        Self { connection, name, expected, pods, gateways, admin: OnceCell::new() }
     }
 
     /// The pods as clients see them.
@@ -77,8 +78,7 @@ impl KubernetesCluster {
             )));
         }
         let is_there = |name: &String| running.iter().any(|pod| pod.name == *name);
-        let absent = (0..self.replicas).map(|i| format!("{}-{i}", self.name)).filter(|name| !is_there(name));
-        let absent = absent.collect();
+        let absent = self.expected.iter().filter(|name| !is_there(name)).cloned().collect();
         let address = |pod: NodePod| AdminAddress { name: pod.name, at: At::Pod { uid: pod.uid } };
         Ok(Nodes { there: running.into_iter().map(address).collect(), absent })
     }

@@ -48,6 +48,9 @@ pub struct NodeStatus {
     pub health_address: ::prost::alloc::string::String,
     #[prost(uint32, tag = "19")]
     pub pid: u32,
+    /// The group that it belongs to; empty: it is a general node.
+    #[prost(string, tag = "20")]
+    pub group: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlacementsRequest {
@@ -136,6 +139,7 @@ pub struct Placement {
 pub struct ShardsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ShardsReply {
+    /// In all, those of groups included.
     #[prost(uint32, tag = "1")]
     pub shard_count: u32,
     #[prost(message, repeated, tag = "2")]
@@ -192,6 +196,14 @@ pub struct TypeStatus {
     pub methods: ::prost::alloc::vec::Vec<MethodStatus>,
     #[prost(uint64, tag = "4")]
     pub activations: u64,
+    /// The group that its actors live on; empty: the general nodes.
+    #[prost(string, tag = "5")]
+    pub group: ::prost::alloc::string::String,
+    /// The shards that its actors are in: the first one and how many.
+    #[prost(uint32, tag = "6")]
+    pub first_shard: u32,
+    #[prost(uint32, tag = "7")]
+    pub shard_count: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MethodStatus {

@@ -4,7 +4,7 @@
 //! harmless, because every write is a compare-and-set on the version from which it was planned (R1). After a conflict
 //! the plan is made again from the page as it then is; no prepared entry is carried over to a newer version.
 //!
-//! **First entries** are written once, when all expected members have registered; page 0 first, so that "page 0 has
+//! **First entries** are written once, when all expected members of each group have registered; page 0 first, so that "page 0 has
 //! no entries" means that no page has any (registration relies on it).
 //! **Replace**: if the owner's store runs under a newer incarnation, the run in the entry has ended for certain
 //! (assumption A4: one process per store), so that store's new run becomes owner at epoch + 1, with the evidence. The
@@ -13,11 +13,10 @@
 //! Properties, tested below: the epoch of a shard only grows, by one; the in-sync set of an entry never changes here;
 //! a plan that has been carried out leaves nothing to plan (I6), whoever carries it out, in whatever order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use greenroom_core::Epoch;
-use greenroom_core::Shard;
 use greenroom_core::map::{Entry, Evidence, Member, NodeRun, Page};
+use greenroom_core::{Epoch, Shard, ShardLayout};
 
 use crate::assign::assign;
 use crate::coordination::{Version, Versioned};
@@ -32,9 +31,32 @@ pub struct PageWrite {
     pub content: Page,
 }
 
-/// What the node `me` should write now. `present` are the names of the nodes that run; `expected` is the number of
-/// members that the first assignment waits for.
-pub fn plan(view: &View, present: &BTreeSet<String>, expected: usize, me: &str) -> Vec<PageWrite> {
+/// How many members the first assignment waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Members of no group: the cluster's `replicas`.
+    pub general: usize,
+    /// Members of each group, by its name.
+    pub groups: BTreeMap<String, usize>,
+}
+
+impl From<usize> for Expected {
+    fn from(general: usize) -> Self {
+        Self { general, groups: BTreeMap::new() }
+    }
+}
+
+impl Expected {
+    fn are(&self, members: &[Member]) -> bool {
+        let there =
+            |group: Option<&str>| members.iter().filter(|member| member.group.as_deref() == group).count();
+        there(None) >= self.general
+            && self.groups.iter().all(|(name, expected)| there(Some(name)) >= *expected)
+    }
+}
+
+/// What the node `me` should write now. `present` are the names of the nodes that run.
+pub fn plan(view: &View, present: &BTreeSet<String>, expected: &Expected, me: &str) -> Vec<PageWrite> {
     let members = view.members();
     let first = present.iter().find(|name| members.iter().any(|member| member.node == **name));
     if first.is_none_or(|first| first != me) {
@@ -42,17 +64,19 @@ pub fn plan(view: &View, present: &BTreeSet<String>, expected: usize, me: &str) 
     }
     let Some(page0) = view.page(0) else { return Vec::new() };
     let page0_assigned = !page0.content.entries.is_empty();
-    let may_assign = |page: &Page| members.len() >= expected && (page.page == 0 || page0_assigned);
+    let complete = expected.are(members);
+    let may_assign = |page: &Page| complete && (page.page == 0 || page0_assigned);
     view.pages()
         .filter_map(|page| match page.content.entries.is_empty() {
-            true => may_assign(&page.content).then(|| first_entries(page, members)),
+            true if may_assign(&page.content) => first_entries(page, view.layout(), members),
+            true => None,
             false => replace(page, members),
         })
         .collect()
 }
 
-fn first_entries(page: &Versioned<Page>, members: &[Member]) -> PageWrite {
-    let owners = assign(page.content.shard_range().map(Shard), members);
+fn first_entries(page: &Versioned<Page>, layout: &ShardLayout, members: &[Member]) -> Option<PageWrite> {
+    let owners = assign(page.content.shard_range().map(Shard), layout, members)?;
     let entries = owners.into_iter().map(|owner| Entry {
         epoch: Epoch(1),
         owner: run_of(owner),
@@ -60,7 +84,8 @@ fn first_entries(page: &Versioned<Page>, members: &[Member]) -> PageWrite {
         in_sync: vec![owner.store],
         evidence: Evidence::None,
     });
-    PageWrite { base: page.version, content: Page { entries: entries.collect(), ..page.content.clone() } }
+    let content = Page { entries: entries.collect(), ..page.content.clone() };
+    Some(PageWrite { base: page.version, content })
 }
 
 /// The page with every entry replaced whose owner has ended; `None` if there is none.
@@ -85,13 +110,27 @@ fn run_of(member: &Member) -> NodeRun {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_core::{Incarnation, ShardCount, StoreId};
+    use greenroom_core::{Incarnation, ShardCount, ShardGroup, StoreId};
     use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
 
-    const SHARDS: u16 = 600;
+    /// With a group of shards that stands on two pages; node 2 is its member.
+    fn layout() -> ShardLayout {
+        let group = ShardGroup { name: "gpu".into(), shards: ShardCount::new(200).unwrap() };
+        ShardLayout::new(ShardCount::new(400).unwrap(), [group]).unwrap()
+    }
+
+    fn group_of(node: u128) -> Option<String> {
+        (node == 2).then(|| "gpu".to_owned())
+    }
+
+    /// So many of the nodes from 0 on.
+    fn expect(nodes: usize) -> Expected {
+        let of_group = usize::from(nodes > 2);
+        Expected { general: nodes - of_group, groups: BTreeMap::from([("gpu".to_owned(), of_group)]) }
+    }
 
     /// The register, as plain pages.
     #[derive(Clone)]
@@ -99,13 +138,12 @@ mod tests {
 
     impl Register {
         fn new() -> Self {
-            let shards = ShardCount::new(SHARDS).unwrap();
-            let page = |page| Versioned { version: Version(1), content: Page::empty(page, shards) };
-            Self((0..shards.pages()).map(page).collect())
+            let page = |page| Versioned { version: Version(1), content: Page::empty(page, layout()) };
+            Self((0..layout().pages()).map(page).collect())
         }
 
         fn view(&self) -> View {
-            let unknown = View::unknown(ShardCount::new(SHARDS).unwrap());
+            let unknown = View::unknown(layout());
             self.0.iter().fold(unknown, |view, page| view.with(page.clone()).unwrap())
         }
 
@@ -115,7 +153,10 @@ mod tests {
             page.version.0 += 1;
             match page.content.members.iter_mut().find(|member| member.store == store) {
                 Some(member) => member.incarnation.0 += 1,
-                None => page.content.members.push(Member { store, node: name, incarnation: Incarnation(1) }),
+                None => {
+                    let (incarnation, group) = (Incarnation(1), group_of(node));
+                    page.content.members.push(Member { store, node: name, incarnation, group });
+                }
             }
             page.content.members.sort_by(|a, b| a.node.cmp(&b.node));
         }
@@ -131,7 +172,7 @@ mod tests {
 
         fn plan_all(&self, expected: usize) -> Vec<PageWrite> {
             let present = names(0..10);
-            plan(&self.view(), &present, expected, &self.view().members()[0].node)
+            plan(&self.view(), &present, &expect(expected), &self.view().members()[0].node)
         }
 
         fn settle(&mut self, expected: usize) {
@@ -160,10 +201,21 @@ mod tests {
         assert_eq!(register.plan_all(3).iter().map(|write| write.content.page).collect::<Vec<_>>(), [0]);
         register.settle(3);
         assert!(register.view().is_assigned());
-        for (_, entry) in register.view().entries() {
+        for (shard, entry) in register.view().entries() {
+            let owner = register.view().member(entry.owner.store).unwrap().clone();
+            assert_eq!(owner.group.as_deref(), layout().group_of(shard), "shard {shard}");
             assert_eq!((entry.epoch, entry.prev, entry.evidence), (Epoch(1), None, Evidence::None));
             assert_eq!(entry.in_sync, [entry.owner.store]);
         }
+    }
+
+    #[test]
+    fn too_many_of_one_group_do_not_stand_for_another() {
+        let mut register = started(0..2);
+        register.start(3);
+        assert!(register.plan_all(3).is_empty(), "nobody of the group is there");
+        register.start(2);
+        assert_eq!(register.plan_all(3).len(), 1);
     }
 
     #[test]
@@ -172,7 +224,7 @@ mod tests {
         let actors = |present: &BTreeSet<String>| -> Vec<_> {
             (0..4)
                 .map(|node| format!("n-{node}"))
-                .filter(|me| !plan(&view, present, 3, me).is_empty())
+                .filter(|me| !plan(&view, present, &expect(3), me).is_empty())
                 .collect()
         };
         assert_eq!(actors(&names(0..3)), ["n-0"]);
@@ -220,7 +272,7 @@ mod tests {
                     register.start(node);
                 }
                 let me = BTreeSet::from([format!("n-{node}")]);
-                for write in plan(old.get(&views), &me, 3, me.first().unwrap()) {
+                for write in plan(old.get(&views), &me, &expect(3), me.first().unwrap()) {
                     let before = register.0[usize::from(write.content.page)].clone();
                     if register.write(write) {
                         let after = &register.0[usize::from(before.content.page)];
@@ -237,8 +289,11 @@ mod tests {
             prop_assert!(register.plan_all(3).is_empty(), "I6: nothing is left to write");
             let view = register.view();
             prop_assert!(view.is_assigned());
-            for (_, entry) in view.entries() {
-                prop_assert_eq!(view.member(entry.owner.store).unwrap().incarnation, entry.owner.incarnation);
+            for (shard, entry) in view.entries() {
+                let owner = view.member(entry.owner.store).unwrap();
+                prop_assert_eq!(owner.incarnation, entry.owner.incarnation);
+                let layout = layout();
+                prop_assert_eq!(owner.group.as_deref(), layout.group_of(shard));
             }
         }
     }

@@ -28,6 +28,7 @@ use tokio::task::AbortHandle;
 
 use crate::ClusterError;
 use crate::coordination::{Coordination, Peer, Versioned};
+use crate::coordinator::Expected;
 use crate::map::{ShardMap, View};
 use crate::observed::{Observed, Watcher};
 use crate::owner::Event;
@@ -51,8 +52,10 @@ pub struct DriverConfig {
     pub peer: Peer,
     /// True if the store has records of any shard.
     pub store_has_data: bool,
-    /// How many members the first assignment waits for: the cluster's `replicas`.
-    pub expected_members: usize,
+    /// The group that this node belongs to; `None`: it is a general one.
+    pub group: Option<String>,
+    /// How many members the first assignment waits for.
+    pub expected: Expected,
 }
 
 /// How far a node has come.
@@ -122,7 +125,7 @@ impl Driver {
     pub fn start(config: DriverConfig) -> Self {
         config.shards.start(config.run, config.engine.clone(), config.journal.clone());
         let node = Arc::new(Node {
-            map: ShardMap::new(config.shards.count()),
+            map: ShardMap::new(config.shards.layout()),
             peers: Observed::default(),
             registered: Observed::default(),
             phase: Observed::new(Phase::Starting),
@@ -199,7 +202,7 @@ impl Driver {
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.node.reach(Phase::Draining);
         let cancelled = self.node.config.engine.drain(timeout).await;
-        for shard in self.node.config.shards.count().shards() {
+        for shard in self.node.config.shards.layout().all().shards() {
             let _ = self.node.config.shards.handle(shard, Event::Stopping);
         }
         self.node.reach(Phase::Drained);
@@ -242,7 +245,7 @@ impl Node {
     }
 
     async fn watch(self: Arc<Self>) {
-        let pages = 0..self.config.shards.count().pages();
+        let pages = 0..self.config.shards.layout().pages();
         let mut pages =
             futures_util::stream::select_all(pages.map(|page| self.config.coordination.watch(page)));
         while let Some(page) = pages.next().await {
@@ -255,12 +258,17 @@ impl Node {
 
     /// Takes a page into the map, if it is of this map at all.
     fn learn(&self, page: Versioned<Page>) -> Result<(), ClusterError> {
-        let (found, asked) = (page.content.shards, self.config.shards.count());
-        if found != asked {
-            return Err(ClusterError::OtherShardCount { found: found.get(), asked: asked.get() });
+        ClusterError::check_layout(&page.content, self.config.shards.layout())?;
+        self.apply(page);
+        Ok(())
+    }
+
+    /// Takes a page into the map if it is newer than the known one.
+    fn apply(&self, page: Versioned<Page>) {
+        if page.content.page == 0 {
+            self.config.engine.learn_homes(&page.content.types);
         }
         self.map.apply(page);
-        Ok(())
     }
 
     async fn pause(&self, backoff: &mut Backoff) {

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use greenroom_core::{Epoch, Shard};
+use greenroom_core::map::Page;
+use greenroom_core::{Epoch, Shard, ShardLayout};
 use thiserror::Error;
 
 use crate::registration::Refused;
@@ -55,6 +56,17 @@ pub enum ClusterError {
         /// What the configuration says.
         asked: u16,
     },
+    /// The map in the register is for other groups than the node was started with.
+    #[error(
+        "the shard map is divided into {found} shards, {asked} were asked for: the groups and their shards are fixed when a \
+         cluster is created; use the same again"
+    )]
+    OtherGroups {
+        /// What the map has.
+        found: String,
+        /// What the configuration says.
+        asked: String,
+    },
     /// A page of the embedded map cannot be read.
     #[error("{} is no page of a shard map ({message}): restore it from a copy; without the map no shard can be served", .path.display())]
     DamagedPage {
@@ -85,6 +97,20 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// Refuses a page of another map.
+    pub(crate) fn check_layout(page: &Page, layout: &ShardLayout) -> Result<(), Self> {
+        if page.is_of(layout) {
+            return Ok(());
+        }
+        if page.groups.is_empty() && layout.groups().is_empty() {
+            return Err(Self::OtherShardCount { found: page.shards.get(), asked: layout.total().get() });
+        }
+        let of_groups: u16 = page.groups.iter().map(|group| group.shards.get()).sum();
+        let mut found = page.shards.get().saturating_sub(of_groups).to_string();
+        page.groups.iter().for_each(|group| found += &format!(" and {}={}", group.name, group.shards.get()));
+        Err(Self::OtherGroups { found, asked: layout.to_string() })
+    }
+
     pub(crate) fn map_directory(directory: &Path, error: io::Error) -> Self {
         Self::MapDirectory { directory: directory.to_owned(), message: error.to_string() }
     }

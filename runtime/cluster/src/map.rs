@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use greenroom_core::map::{Entry, Member, Page};
-use greenroom_core::{Shard, ShardCount, StoreId};
+use greenroom_core::{Shard, ShardLayout, StoreId};
 
 use crate::coordination::{Version, Versioned};
 use crate::observed::{Observed, Watcher};
@@ -19,14 +19,14 @@ pub struct ShardMap(Observed<Arc<View>>);
 /// The map at one moment.
 #[derive(Debug, Clone)]
 pub struct View {
-    shards: ShardCount,
+    layout: ShardLayout,
     pages: Vec<Option<Arc<Versioned<Page>>>>,
 }
 
 impl ShardMap {
     /// A map of which nothing is known yet.
-    pub fn new(shards: ShardCount) -> Self {
-        Self(Observed::new(Arc::new(View::unknown(shards))))
+    pub fn new(layout: impl Into<ShardLayout>) -> Self {
+        Self(Observed::new(Arc::new(View::unknown(layout))))
     }
 
     /// The map as it is known now.
@@ -53,25 +53,26 @@ impl ShardMap {
 
 impl View {
     /// Nothing is known.
-    pub fn unknown(shards: ShardCount) -> Self {
-        Self { shards, pages: vec![None; usize::from(shards.pages())] }
+    pub fn unknown(layout: impl Into<ShardLayout>) -> Self {
+        let layout = layout.into();
+        Self { pages: vec![None; usize::from(layout.pages())], layout }
     }
 
     /// This view with one page replaced by a newer version; `None` if it is not newer or not of this map.
     pub fn with(&self, page: Versioned<Page>) -> Option<Self> {
         let number = usize::from(page.content.page);
         let known = self.pages.get(number)?.as_ref();
-        if page.content.shards != self.shards || known.is_some_and(|known| known.version >= page.version) {
+        if !page.content.is_of(&self.layout) || known.is_some_and(|known| known.version >= page.version) {
             return None;
         }
         let mut pages = self.pages.clone();
         pages[number] = Some(Arc::new(page));
-        Some(Self { shards: self.shards, pages })
+        Some(Self { layout: self.layout.clone(), pages })
     }
 
-    /// How many shards the map has.
-    pub fn shards(&self) -> ShardCount {
-        self.shards
+    /// How the shards of the map are divided.
+    pub fn layout(&self) -> &ShardLayout {
+        &self.layout
     }
 
     /// A page, if it has been seen.
@@ -101,7 +102,7 @@ impl View {
 
     /// True if every shard has an entry.
     pub fn is_assigned(&self) -> bool {
-        self.entries().count() == usize::from(self.shards.get())
+        self.entries().count() == usize::from(self.layout.total().get())
     }
 
     /// The members, in order of their nodes' names.
@@ -123,7 +124,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use greenroom_core::map::NodeRun;
-    use greenroom_core::{Epoch, Incarnation};
+    use greenroom_core::{Epoch, Incarnation, ShardCount};
     use proptest::prelude::*;
     use uuid::Uuid;
 

@@ -4,7 +4,13 @@
 //! set back or cloned, and two runs could believe to be the same one (planted mistake "RegressedStore"). A node that
 //! comes back with another store than the map knows it by is refused too: its shards would silently be empty.
 //!
+//! In a cluster with groups, page 0 keeps for all times in which group a store and a type are. A start that says otherwise
+//! is refused: its shards, or its actors, would be elsewhere.
+//!
 //! Before the first assignment nothing can be lost, so an emptied volume may simply be replaced.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use greenroom_core::map::{Member, Page};
 use greenroom_core::{Incarnation, StoreId};
@@ -15,6 +21,9 @@ use thiserror::Error;
 pub struct Start {
     /// The store, the node's name and the incarnation of this run.
     pub me: Member,
+    /// The group in which each type lives that this node serves, empty for the general nodes; none at all in a cluster
+    /// without groups.
+    pub types: BTreeMap<String, String>,
     /// True if the store has records of any shard.
     pub store_has_data: bool,
     /// True once this run has sent a registration whose outcome it did not learn: the entry that shows may be its own.
@@ -65,12 +74,80 @@ pub enum Refused {
         /// The store that the map has.
         expected: StoreId,
     },
+    /// The node says that it belongs to a group that the cluster does not have.
+    #[error(
+        "node {node} was started as one of the group {group}, but this cluster {known}: groups are fixed when a cluster is \
+         created. Start the node with one of its groups, or without one"
+    )]
+    NoSuchGroup {
+        /// The node.
+        node: String,
+        /// The group that it names.
+        group: String,
+        /// Which ones there are.
+        known: String,
+    },
+    /// The store belongs to another group.
+    #[error(
+        "store {store} of node {node} has always been one of {expected}, and was now started as one of {mine}: its shards do \
+         not belong there. Start the node with the group it had; a node of the other group needs a volume of its own"
+    )]
+    OtherGroup {
+        /// The node.
+        node: String,
+        /// Its store.
+        store: StoreId,
+        /// The group that the map has.
+        expected: Place,
+        /// The group of this start.
+        mine: Place,
+    },
+    /// A type is pinned to another group than it always was.
+    #[error(
+        "type {actor_type} is to live on {mine}, but this cluster has always had it on {expected}: its actors would be \
+         elsewhere, without their state. {}, or give the type a new name and move the state", way_back(.expected)
+    )]
+    TypeElsewhere {
+        /// The type.
+        actor_type: String,
+        /// Where the map has it.
+        expected: Place,
+        /// Where this program has it.
+        mine: Place,
+    },
+}
+
+/// The nodes of a group, or the general nodes, in messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(Option<String>);
+
+impl Place {
+    fn of(group: Option<&str>) -> Self {
+        Self(group.filter(|name| !name.is_empty()).map(str::to_owned))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(group) => write!(f, "the group {group}"),
+            None => f.write_str("the general nodes"),
+        }
+    }
+}
+
+fn way_back(expected: &Place) -> String {
+    match &expected.0 {
+        Some(group) => format!("Put #[actor(pinned(\"{group}\"))] back"),
+        None => "Take its option `pinned` back".into(),
+    }
 }
 
 /// What page 0 must become so that this run is registered; `None` if it is.
 pub fn register(page0: &Page, start: &Start) -> Result<Option<Page>, Refused> {
     let me = &start.me;
     let assigned = !page0.entries.is_empty();
+    check_groups(page0, start)?;
     let namesake = page0.members.iter().find(|member| member.node == me.node && member.store != me.store);
     if let Some(namesake) = namesake.filter(|_| assigned) {
         return Err(Refused::OtherStore { node: me.node.clone(), mine: me.store, expected: namesake.store });
@@ -94,14 +171,46 @@ pub fn register(page0: &Page, start: &Start) -> Result<Option<Page>, Refused> {
     page.members.retain(|member| member.node != me.node && member.store != me.store);
     let place = page.members.partition_point(|member| member.node < me.node);
     page.members.insert(place, me.clone());
+    page.types.extend(start.types.clone());
     Ok(Some(page))
+}
+
+/// Refuses a start that is not in line with what the map keeps about groups.
+fn check_groups(page0: &Page, start: &Start) -> Result<(), Refused> {
+    let me = &start.me;
+    if let Some(group) =
+        me.group.as_ref().filter(|name| page0.groups.iter().all(|group| group.name != **name))
+    {
+        let names: Vec<_> = page0.groups.iter().map(|group| group.name.as_str()).collect();
+        let known =
+            if names.is_empty() { "has no groups".into() } else { format!("has {}", names.join(", ")) };
+        return Err(Refused::NoSuchGroup { node: me.node.clone(), group: group.clone(), known });
+    }
+    let known = page0.members.iter().find(|member| member.store == me.store);
+    if let Some(known) = known.filter(|known| known.group != me.group) {
+        return Err(Refused::OtherGroup {
+            node: me.node.clone(),
+            store: me.store,
+            expected: Place::of(known.group.as_deref()),
+            mine: Place::of(me.group.as_deref()),
+        });
+    }
+    for (actor_type, mine) in &start.types {
+        if let Some(expected) = page0.types.get(actor_type).filter(|expected| *expected != mine) {
+            return Err(Refused::TypeElsewhere {
+                actor_type: actor_type.clone(),
+                expected: Place::of(Some(expected)),
+                mine: Place::of(Some(mine)),
+            });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use greenroom_core::ShardCount;
     use greenroom_core::map::{Entry, NodeRun};
-    use greenroom_core::{Epoch, Incarnation};
+    use greenroom_core::{Epoch, Incarnation, ShardCount, ShardGroup, ShardLayout};
     use uuid::Uuid;
 
     use super::*;
@@ -111,11 +220,12 @@ mod tests {
             store: StoreId(Uuid::from_u128(store)),
             node: node.into(),
             incarnation: Incarnation(incarnation),
+            group: None,
         }
     }
 
     fn start(me: Member) -> Start {
-        Start { me, store_has_data: false, may_be_registered: false }
+        Start { me, types: BTreeMap::new(), store_has_data: false, may_be_registered: false }
     }
 
     fn page(members: &[Member], assigned: bool) -> Page {
@@ -202,5 +312,67 @@ mod tests {
     fn a_volume_may_move_to_a_node_with_a_new_name() {
         let page = page(&[member(1, "a", 7)], true);
         assert_eq!(members_after(&page, &start(member(1, "b", 8))), [member(1, "b", 8)]);
+    }
+
+    /// A page of a cluster with the group `gpu`, of which node `g` is a member.
+    fn page_with_group(assigned: bool) -> Page {
+        let group = ShardGroup { name: "gpu".into(), shards: ShardCount::new(1).unwrap() };
+        let layout = ShardLayout::new(ShardCount::new(1).unwrap(), [group]).unwrap();
+        let members = [member(1, "a", 1), Member { group: Some("gpu".into()), ..member(2, "g", 1) }];
+        let types = BTreeMap::from([("Counter", ""), ("Renderer", "gpu")]);
+        let types = types.into_iter().map(|(name, group)| (name.into(), group.into())).collect();
+        let groups = layout.groups().to_vec();
+        Page { groups, types, shards: layout.total(), ..page(&members, assigned) }
+    }
+
+    fn restart_with(group: Option<&str>, types: &[(&str, &str)]) -> Start {
+        let me = Member { group: group.map(str::to_owned), ..member(2, "g", 2) };
+        let types = types.iter().map(|(name, group)| ((*name).into(), (*group).into())).collect();
+        Start { types, ..start(me) }
+    }
+
+    #[test]
+    fn a_store_stays_in_its_group() {
+        for assigned in [false, true] {
+            let page = page_with_group(assigned);
+            assert!(register(&page, &restart_with(Some("gpu"), &[])).is_ok());
+            let refused = register(&page, &restart_with(None, &[])).unwrap_err().to_string();
+            assert!(
+                refused.contains("one of the group gpu, and was now started as one of the general"),
+                "{refused}"
+            );
+            let unknown = register(&page, &restart_with(Some("disk"), &[])).unwrap_err().to_string();
+            assert!(
+                unknown.contains("the group disk, but this cluster has gpu: groups are fixed"),
+                "{unknown}"
+            );
+        }
+        let mut general = start(member(1, "a", 2));
+        general.me.group = Some("gpu".into());
+        assert!(matches!(register(&page_with_group(true), &general), Err(Refused::OtherGroup { .. })));
+    }
+
+    #[test]
+    fn a_type_is_written_once_and_stays_where_it_is() {
+        let page = page_with_group(true);
+        let served = [("Counter", ""), ("Renderer", "gpu"), ("Upscaler", "gpu")];
+        let after = register(&page, &restart_with(Some("gpu"), &served)).unwrap().unwrap();
+        let written: Vec<_> =
+            after.types.iter().map(|(name, group)| (name.as_str(), group.as_str())).collect();
+        assert_eq!(written, served);
+        let pinned =
+            register(&page, &restart_with(Some("gpu"), &[("Counter", "gpu")])).unwrap_err().to_string();
+        assert!(pinned.contains("always had it on the general nodes") && pinned.contains("Take"), "{pinned}");
+        let free = register(&page, &restart_with(Some("gpu"), &[("Renderer", "")])).unwrap_err().to_string();
+        assert!(free.contains("#[actor(pinned(\"gpu\"))] back"), "{free}");
+    }
+
+    #[test]
+    fn a_page_without_groups_has_the_form_that_it_always_had() {
+        let after = register(&page(&[member(1, "a", 1)], false), &start(member(1, "a", 2))).unwrap().unwrap();
+        let form = serde_json::to_value(after).unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&form), ["entries", "members", "page", "shards"]);
+        assert_eq!(keys(&form["members"][0]), ["incarnation", "node", "store"]);
     }
 }

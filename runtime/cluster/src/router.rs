@@ -24,7 +24,7 @@ use greenroom_core::lanes::Lanes;
 use greenroom_core::map::NodeRun;
 use greenroom_core::retry::Backoff;
 use greenroom_core::transport::Transport;
-use greenroom_core::{CallError, Epoch, Payload, Shard, ShardCount, StoreId};
+use greenroom_core::{ActorId, CallError, Epoch, Payload, Shard, ShardRange, StoreId};
 use tokio::time::timeout_at;
 
 use crate::driver::{Driver, Node};
@@ -93,7 +93,7 @@ impl Transport for Router {
         Some(self.0.engine())
     }
 
-    fn owners(&self, shards: ShardCount) -> Vec<Option<String>> {
+    fn owners(&self, shards: ShardRange) -> Vec<Option<String>> {
         let view = self.0.node.map.view();
         let owner = |shard| view.entry(shard).map(|entry| entry.owner.store.to_string());
         shards.shards().map(owner).collect()
@@ -157,7 +157,7 @@ impl Routing {
             Delivery::Here(outcome) => return here(outcome.await),
             Delivery::NotServed(call) => call,
         };
-        let shard = call.target.shard(self.engine().shards());
+        let shard = self.engine().shard_of(&call.target);
         let (to, epoch) = match self.route(&self.node.map.view(), shard) {
             Route::Here => return self.deliver_when_open(call, shard).await,
             Route::Nowhere(why) => return Err(unavailable(why)),
@@ -247,13 +247,9 @@ impl Routing {
 
     async fn answer(&self, request: MeshRequest) -> MeshReply {
         let MeshRequest { shard, epoch, call, .. } = request;
-        let mine = call.target.shard(self.engine().shards());
+        let mine = self.engine().shard_of(&call.target);
         if mine != shard {
-            let other = format!(
-                "{} is in shard {mine} here, {shard} at its caller: they count shards differently",
-                call.target
-            );
-            return MeshReply::Reply(Err(CallError::Invalid(other)));
+            return MeshReply::Reply(Err(self.in_another_shard(&call.target, mine, shard)));
         }
         if self.node.map.view().entry(shard).is_none_or(|entry| entry.epoch < epoch) {
             self.catch_up(shard, epoch, call.context.deadline).await;
@@ -271,6 +267,22 @@ impl Routing {
             Some(entry) => MeshReply::Moved { owner: Some(entry.owner.store), epoch: entry.epoch },
             None => MeshReply::Moved { owner: None, epoch: Epoch(0) },
         }
+    }
+}
+
+impl Routing {
+    /// Why a call is not answered whose caller believes its target to be in another shard than this node.
+    fn in_another_shard(&self, target: &ActorId, mine: Shard, theirs: Shard) -> CallError<Payload> {
+        let layout = self.engine().layout();
+        if layout.group_of(mine) != layout.group_of(theirs) {
+            // A type has just been registered and one of the two maps does not show it yet.
+            return CallError::Unavailable(format!(
+                "the caller of {target} and this node do not agree yet where it lives"
+            ));
+        }
+        CallError::Invalid(format!(
+            "{target} is in shard {mine} here, {theirs} at its caller: they count shards differently"
+        ))
     }
 }
 

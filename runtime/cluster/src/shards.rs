@@ -15,7 +15,7 @@ use greenroom_core::engine::Engine;
 use greenroom_core::journal::{Durable, DurableSink, Journal, JournalError, Position};
 use greenroom_core::map::NodeRun;
 use greenroom_core::shard::OwnedShard;
-use greenroom_core::{Epoch, Shard, ShardCount};
+use greenroom_core::{Epoch, Shard, ShardLayout};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -26,7 +26,7 @@ use crate::owner::{Effect, Event, Owner, Refusal};
 
 /// The shards of this node.
 pub struct Shards {
-    count: ShardCount,
+    layout: ShardLayout,
     table: OnceLock<Table>,
     tally: Observed<Tally>,
 }
@@ -75,8 +75,8 @@ pub(crate) enum Ask {
 
 impl Shards {
     /// The shards of a node that has not joined yet.
-    pub fn new(count: ShardCount) -> Arc<Self> {
-        Arc::new(Self { count, table: OnceLock::new(), tally: Observed::default() })
+    pub fn new(layout: impl Into<ShardLayout>) -> Arc<Self> {
+        Arc::new(Self { layout: layout.into(), table: OnceLock::new(), tally: Observed::default() })
     }
 
     /// What the journal tells about durable records. It must not be called from within `Journal::append`, because
@@ -93,9 +93,9 @@ impl Shards {
         })
     }
 
-    /// How many shards the cluster has.
-    pub fn count(&self) -> ShardCount {
-        self.count
+    /// How the shards of the cluster are divided.
+    pub fn layout(&self) -> &ShardLayout {
+        &self.layout
     }
 
     /// The counts, now and after each change.
@@ -115,7 +115,7 @@ impl Shards {
             state: Mutex::new(SlotState { owner: Owner::new(me), owned: None, last: None }),
             changed: Notify::new(),
         };
-        let slots = self.count.shards().map(slot).collect();
+        let slots = self.layout.all().shards().map(slot).collect();
         let started = self.table.set(Table { me, engine, journal, slots });
         assert!(started.is_ok(), "the shards of a node are started once, by one driver");
     }

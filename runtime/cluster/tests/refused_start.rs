@@ -52,7 +52,8 @@ async fn a_volume_that_was_set_back_is_refused_before_it_opens_a_shard() {
     let run = NodeRun { store: StoreId(Uuid::from_u128(7)), incarnation: Incarnation(2) };
     let register = Embedded::memory(count);
     let mut page = Page::empty(0, count);
-    page.members = vec![Member { store: run.store, node: "n-0".into(), incarnation: run.incarnation }];
+    page.members =
+        vec![Member { store: run.store, node: "n-0".into(), incarnation: run.incarnation, group: None }];
     let entry = Entry {
         epoch: Epoch(5),
         owner: run,
@@ -74,7 +75,8 @@ async fn a_volume_that_was_set_back_is_refused_before_it_opens_a_shard() {
         run,
         peer: Peer { name: "n-0".into(), ..Peer::default() },
         store_has_data: true,
-        expected_members: 1,
+        group: None,
+        expected: 1.into(),
     });
     let error = driver.failed().await;
     assert!(matches!(error, ClusterError::Refused(Refused::OldIncarnation { .. })), "{error}");

@@ -54,8 +54,10 @@ pub(crate) fn with_content(object: &DynamicObject, content: &Page) -> Result<Dyn
     let spec = spec.ok_or_else(|| {
         format!("ShardMap {} has no spec", object.metadata.name.as_deref().unwrap_or_default())
     })?;
-    // The one field that is left out when it is empty.
-    spec.remove("members");
+    // Those that are left out when they are empty.
+    for field in ["groups", "members", "types"] {
+        spec.remove(field);
+    }
     spec.extend(fields);
     Ok(object)
 }

@@ -11,6 +11,7 @@ use crate::cx::Cx;
 use crate::engine::{Hooks, MethodEntry, OldState, SharedState};
 use crate::error::Result as AppResult;
 use crate::index::IndexedFields;
+use crate::layout::Home;
 use crate::reference::ActorRef;
 
 #[diagnostic::on_unimplemented(
@@ -74,6 +75,8 @@ pub struct ActorOptions {
     pub stateless: bool,
     /// Every node has an activation of its own of each key, which never leaves it: no shard, nothing stored.
     pub local: bool,
+    /// In which shards its actors are.
+    pub home: Home,
     /// How many workers a pool of a stateless type has at most; 0: one for each core.
     pub workers: usize,
     /// What becomes of an actor after a panic, beyond the rollback.
@@ -91,6 +94,7 @@ impl ActorOptions {
         mailbox: 1024,
         stateless: false,
         local: false,
+        home: Home::General,
         workers: 0,
         on_panic: OnPanic::Reload,
         no_rollback: false,

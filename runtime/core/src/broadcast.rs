@@ -26,7 +26,7 @@ const IN_A_ROW: usize = 64;
 
 /// The actor. Its key says which shard it is in.
 #[derive(Actor, Default, Serialize, Deserialize)]
-#[actor(crate = "crate", name = "greenroom.Broadcast", volatile, no_rollback)]
+#[actor(crate = "crate", name = "greenroom.Broadcast", volatile, no_rollback, every_shard)]
 pub(crate) struct Broadcaster {}
 
 /// What is told, and to which type.
@@ -86,9 +86,9 @@ pub fn broadcast<M: Method>(
     let (Some(engine), Some(transport)) = (origin.engine(), origin.transport()) else {
         return Err(CallError::Invalid("a client cannot broadcast; let an actor do it".into()));
     };
-    let count = engine.shards();
+    let (count, home) = (engine.shards(), engine.home_of(M::Actor::TYPE));
     let mut by_owner: BTreeMap<Option<String>, Vec<u16>> = BTreeMap::new();
-    for (shard, owner) in count.shards().zip(transport.owners(count)) {
+    for (shard, owner) in home.shards().zip(transport.owners(home)) {
         by_owner.entry(owner).or_default().push(shard.0);
     }
     let unknown = by_owner.remove(&None).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! These forms are stored and sent, so they cannot change any more without moving every actor to another shard. The
 //! test vectors at the end pin them:
-//! - shard = `xxh3_64(type ‖ 0 ‖ key) mod N`
+//! - shard = `xxh3_64(type ‖ 0 ‖ key) mod N`, counted from the first of the N shards of the type's home
 //! - call id inside a turn = `xxh3_128(parent id ‖ ordinal as u64 big-endian)`, 16 bytes big-endian
 //! - placement name = `<type in lower case>-<base32(xxh3_128(type ‖ 0 ‖ key))>`
 
@@ -16,6 +16,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::actor::Actor;
+use crate::layout::ShardRange;
 
 /// The longest type name, in bytes.
 pub const MAX_TYPE_BYTES: usize = 64;
@@ -139,10 +140,9 @@ impl ActorId {
         Ok(Self { actor_type: ActorType::of::<A>(), key: key.clone() })
     }
 
-    /// The shard that this actor belongs to, of `shards` in all.
-    pub fn shard(&self, shards: ShardCount) -> Shard {
-        let hash = self.hashed(xxh3_64);
-        Shard((hash % u64::from(shards.get())) as u16)
+    /// The shard that this actor belongs to, of those that its type is in.
+    pub fn shard(&self, home: impl Into<ShardRange>) -> Shard {
+        home.into().of_hash(self.hashed(xxh3_64))
     }
 
     /// The name of this actor's placement object: valid as a Kubernetes name, whatever the key is.

@@ -1,11 +1,14 @@
 //! The shard map: who owns which shard, at which epoch, and who the members are.
 //!
 //! The map is kept in pages of 256 shards, each the unit of compare-and-set (trait `Coordination` of the cluster
-//! crate). Page 0 also lists the members. Everything here is plain data; the rules stand in the cluster crate.
+//! crate). Page 0 also lists the members and, in a cluster with groups, where each type lives. Everything here is plain data; the rules stand in the cluster crate.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Epoch, Incarnation, Shard, ShardCount, StoreId};
+use crate::layout::{ShardGroup, ShardLayout};
 
 /// How many shards a page holds.
 pub const SHARDS_PER_PAGE: u16 = 256;
@@ -58,6 +61,9 @@ pub struct Member {
     pub node: String,
     /// The highest incarnation seen. A start that does not exceed it refuses: its volume was set back or cloned.
     pub incarnation: Incarnation,
+    /// The group that it belongs to for ever; `None`: a general one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A page of the map.
@@ -66,11 +72,18 @@ pub struct Member {
 pub struct Page {
     /// The page's number, from 0.
     pub page: u16,
-    /// How many shards the cluster has.
+    /// How many shards the cluster has in all.
     pub shards: ShardCount,
+    /// The groups of nodes that have shards of their own: the last ones, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ShardGroup>,
     /// The members; on page 0 only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// The group in whose shards the actors of a type are, for each type that a member has ever served; empty for those in
+    /// the general ones. On page 0 only, and only if there are groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, String>,
     /// The entries of this page's shards, in order; empty until the first assignment.
     #[serde(default)]
     pub entries: Vec<Entry>,
@@ -78,8 +91,15 @@ pub struct Page {
 
 impl Page {
     /// A page as it is created: no members, no entries.
-    pub fn empty(page: u16, shards: ShardCount) -> Self {
-        Self { page, shards, members: Vec::new(), entries: Vec::new() }
+    pub fn empty(page: u16, layout: impl Into<ShardLayout>) -> Self {
+        let layout = layout.into();
+        let (shards, groups) = (layout.total(), layout.groups().to_vec());
+        Self { page, shards, groups, members: Vec::new(), types: BTreeMap::new(), entries: Vec::new() }
+    }
+
+    /// Whether this is a page of a map of these shards.
+    pub fn is_of(&self, layout: &ShardLayout) -> bool {
+        self.shards == layout.total() && self.groups == layout.groups()
     }
 
     /// The shards that belong on this page.

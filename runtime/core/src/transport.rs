@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::call::{Call, CallResult};
 use crate::engine::Engine;
 use crate::env::SharedEnv;
-use crate::identity::ShardCount;
+use crate::layout::ShardRange;
 
 /// Brings calls to the owner of their target. The runtime, the client and the context of a turn all call through it.
 pub trait Transport: Send + Sync + 'static {
@@ -29,10 +29,10 @@ pub trait Transport: Send + Sync + 'static {
     /// The engine of this process, if there is one: calls to its own shards then need no encoding.
     fn engine(&self) -> Option<&Arc<Engine>>;
 
-    /// For each shard a name for the node that serves it, as far as it is known: what goes to several of them may then go
+    /// For each of these shards a name for the node that serves it, as far as it is known: what goes to several of them may then go
     /// together.
-    fn owners(&self, shards: ShardCount) -> Vec<Option<String>> {
-        vec![None; usize::from(shards.get())]
+    fn owners(&self, shards: ShardRange) -> Vec<Option<String>> {
+        vec![None; shards.shards().len()]
     }
 
     /// Time and randomness for the calls made here.

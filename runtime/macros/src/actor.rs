@@ -169,6 +169,11 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
     let no_rollback = attr.no_rollback.then(|| quote!(options.no_rollback = true;));
     let stateless = attr.stateless.then(|| quote!(options.stateless = true;));
     let local = attr.local.then(|| quote!(options.local = true;));
+    let home = match (&attr.pinned, attr.every_shard) {
+        (Some(group), _) => Some(quote!(options.home = #private::Home::Group(#group);)),
+        (None, true) => Some(quote!(options.home = #private::Home::EveryShard;)),
+        (None, false) => None,
+    };
     let workers = attr.workers.map(|workers| quote!(options.workers = #workers;));
     let on_panic = attr.on_panic.as_deref().map(|policy| {
         let policy = match policy {
@@ -196,6 +201,7 @@ fn options(attr: &ActorAttr, private: &TokenStream) -> TokenStream {
         #no_rollback
         #stateless
         #local
+        #home
         #workers
         #on_panic
         options

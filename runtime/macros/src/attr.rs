@@ -36,6 +36,9 @@ pub(crate) struct ActorAttr {
     pub(crate) no_rollback: bool,
     pub(crate) stateless: bool,
     pub(crate) local: bool,
+    pub(crate) pinned: Option<LitStr>,
+    /// Of Greenroom's own types only, which is why no message names it.
+    pub(crate) every_shard: bool,
     pub(crate) workers: Option<usize>,
     pub(crate) on_panic: Option<String>,
     pub(crate) park_after: Option<usize>,
@@ -57,6 +60,8 @@ impl ActorAttr {
             no_rollback: false,
             stateless: false,
             local: false,
+            pinned: None,
+            every_shard: false,
             workers: None,
             on_panic: None,
             park_after: None,
@@ -95,6 +100,8 @@ impl ActorAttr {
                         wrong.local = Some(option.meta.path.clone());
                         parsed.local = option.flag()?;
                     }
+                    "pinned" => parsed.pinned = option.group()?,
+                    "every_shard" => parsed.every_shard = option.flag()?,
                     "workers" => {
                         wrong.workers = Some(option.meta.path.clone());
                         parsed.workers = option.count()?;
@@ -106,7 +113,7 @@ impl ActorAttr {
                     }
                     _ => option.unknown(
                         "name, volatile, relaxed, idle_timeout, mailbox, no_rollback, stateless, workers, local, \
-                         on_panic, park_after, version, migrate, state and crate",
+                         pinned, on_panic, park_after, version, migrate, state and crate",
                     )?,
                 }
                 Ok(())
@@ -156,6 +163,13 @@ impl Combinations {
                 at,
                 "an actor of which every node has its own has no state that could be stored for all: add \
                  `volatile`, or drop `local`",
+            );
+        }
+        if let Some(at) = parsed.pinned.as_ref().filter(|_| parsed.local || parsed.stateless) {
+            errors.at(
+                at,
+                "a type that lives on whichever node calls it cannot be pinned to some: drop `pinned`, or the other \
+                 option",
             );
         }
         if let Some(at) = self.relaxed.filter(|_| parsed.volatile || parsed.stateless) {
@@ -358,6 +372,35 @@ impl<'a> Meta<'a> {
         Ok(within)
     }
 
+    /// `pinned("gpu")`.
+    fn group(&mut self) -> syn::Result<Option<LitStr>> {
+        let value = if self.meta.input.peek(token::Paren) {
+            let inner;
+            parenthesized!(inner in self.meta.input);
+            inner.parse().ok()
+        } else {
+            self.any_value()?
+        };
+        match value {
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) if is_group_name(&name.value()) => {
+                Ok(Some(name))
+            }
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) => {
+                let rule = "a group of nodes is named with 1 to 15 of a-z 0-9 and '-', beginning with a letter and not \
+                            ending with '-'";
+                self.errors.at(name, rule);
+                Ok(None)
+            }
+            _ => {
+                self.errors.at(
+                    &self.meta.path,
+                    "name the group of nodes that the actors live on: `pinned(\"gpu\")`",
+                );
+                Ok(None)
+            }
+        }
+    }
+
     fn text(&mut self) -> syn::Result<Option<LitStr>> {
         let example = if self.key == "crate" { "greenroom" } else { "…" };
         match self.meta.value()?.parse()? {
@@ -443,4 +486,13 @@ impl<'a> Meta<'a> {
     fn any_value(&self) -> syn::Result<Option<Expr>> {
         if self.meta.input.peek(Token![=]) { self.meta.value()?.parse().map(Some) } else { Ok(None) }
     }
+}
+
+/// The rule of `greenroom_core::layout::is_group_name`; this crate stands below core.
+fn is_group_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= 15
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(inner)
 }

@@ -58,6 +58,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `no_rollback` | with `volatile`: a turn that fails leaves the changes it had made, and no turn pays for a copy | rollback |
 /// | `stateless` | no identity, no shard, nothing stored: calls run on workers of the node where they are made | an actor per key |
 /// | `local` | with `volatile`: every node has an actor of its own for each key | one per key in the cluster |
+/// | `pinned("gpu")` | its actors live on the nodes of the group `gpu` only; in a cluster without that group, among the general nodes | among the general nodes |
 /// | `workers = 8` | with `stateless`: how many workers, and so calls at a time, each key has on a node | one per core |
 /// | `on_panic = "backoff"` | after a panic: `reload` (go on with the last good state), `backoff` (refuse calls for a while), `park` (refuse them until somebody deactivates the actor) | `reload` |
 /// | `park_after = 3` | with `on_panic = "park"`: after so many panics in a row | 3 |

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use greenroom_core::ShardCount;
+use greenroom_cluster::coordinator::Expected;
+use greenroom_core::{ShardCount, ShardLayout};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use greenroom_core::layout::MAX_SHARDS;
+
+pub use crate::groups::{NodeGroup, NodeGroups};
 pub use crate::memory::MemorySetting;
 
 /// Why a configuration cannot be used.
@@ -113,6 +117,14 @@ pub struct NodeArgs {
     #[arg(long, env = "GREENROOM_SHARDS", value_name = "N")]
     pub shards: Option<u16>,
 
+    /// The groups of nodes that have shards of their own, as NAME=SHARDSxNODES,…; fixed when the cluster is created
+    #[arg(long, env = "GREENROOM_GROUPS", value_name = "GROUPS")]
+    pub groups: Option<NodeGroups>,
+
+    /// The group that this node belongs to, one of the groups [default: none, it is a general node]
+    #[arg(long, env = "GREENROOM_GROUP", value_name = "NAME")]
+    pub group: Option<String>,
+
     /// Where clients connect [default: 127.0.0.1:7400]
     #[arg(long, env = "GREENROOM_GATEWAY_LISTEN", value_name = "ADDRESS")]
     pub gateway_listen: Option<SocketAddr>,
@@ -187,7 +199,7 @@ impl NodeArgs {
     pub fn resolve(self) -> Result<NodeConfig, ConfigError> {
         let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let args = or!(self, file, {
-            cluster, node, data_dir, storage_engine, coordination, namespace, tls_dir, replicas, shards, gateway_listen,
+            cluster, node, data_dir, storage_engine, coordination, namespace, tls_dir, replicas, shards, groups, group, gateway_listen,
             mesh_listen, admin_listen, health_listen, memory_soft, memory_hard, drain_seconds, log, log_format,
             otlp_endpoint, exit_with_parent,
         });
@@ -202,6 +214,8 @@ impl NodeArgs {
             tls_dir: args.tls_dir,
             replicas: args.replicas.unwrap_or(1),
             shards: shard_count(args.shards)?,
+            groups: args.groups.unwrap_or_default(),
+            group: args.group.filter(|group| !group.is_empty()),
             gateway_listen: args.gateway_listen.unwrap_or_else(|| loopback(7400)),
             mesh_listen: args.mesh_listen.unwrap_or_else(|| loopback(7401)),
             admin_listen: args.admin_listen.unwrap_or_else(|| loopback(7402)),
@@ -258,9 +272,6 @@ fn shard_count(shards: Option<u16>) -> Result<ShardCount, ConfigError> {
     })
 }
 
-/// The most shards that a cluster may have.
-pub const MAX_SHARDS: u16 = 16_384;
-
 const MEMORY_SOFT: MemorySetting = MemorySetting::Percent(80);
 const MEMORY_HARD: MemorySetting = MemorySetting::Percent(90);
 
@@ -286,10 +297,16 @@ pub struct NodeConfig {
     pub namespace: Option<String>,
     /// Where the certificate, key and authorities of mesh and admin service lie; `None`: they are plain.
     pub tls_dir: Option<PathBuf>,
-    /// How many nodes the cluster has.
+    /// How many general nodes the cluster has.
     pub replicas: u32,
-    /// How many shards the cluster has.
+    /// How many general shards the cluster has.
     pub shards: ShardCount,
+    /// The groups of nodes that have shards of their own.
+    #[serde(skip_serializing_if = "NodeGroups::is_empty")]
+    pub groups: NodeGroups,
+    /// The group that this node belongs to; `None`: it is a general one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Where clients connect.
     pub gateway_listen: SocketAddr,
     /// Where other nodes connect.
@@ -328,6 +345,8 @@ impl NodeConfig {
             tls_dir: None,
             replicas: 1,
             shards: ShardCount::DEFAULT,
+            groups: NodeGroups::default(),
+            group: None,
             gateway_listen: any_port,
             mesh_listen: any_port,
             admin_listen: any_port,
@@ -347,6 +366,18 @@ impl NodeConfig {
         Duration::from_secs(self.drain_seconds)
     }
 
+    /// How the shards are divided, or why they cannot be.
+    pub(crate) fn layout(&self) -> Result<ShardLayout, ConfigError> {
+        let wrong = |message| ConfigError::Value { setting: "--groups", message };
+        self.groups.layout(self.shards).map_err(wrong)
+    }
+
+    /// How many members the first assignment waits for.
+    pub(crate) fn expected(&self) -> Expected {
+        let group = |group: &NodeGroup| (group.name.clone(), group.replicas as usize);
+        Expected { general: self.replicas as usize, groups: self.groups.0.iter().map(group).collect() }
+    }
+
     /// The configuration as YAML.
     pub fn to_yaml(&self) -> String {
         serde_saphyr::to_string(self).expect("a configuration of plain values is valid YAML")
@@ -359,6 +390,7 @@ impl NodeConfig {
                 message: "0 nodes make no cluster".into(),
             });
         }
+        self.check_groups()?;
         if self.replicas > 1 && self.coordination.is_none() {
             return Err(ConfigError::Value {
                 setting: "--coordination",
@@ -367,6 +399,26 @@ impl NodeConfig {
                     self.replicas
                 ),
             });
+        }
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<(), ConfigError> {
+        self.layout()?;
+        let wrong = |setting, message| Err(ConfigError::Value { setting, message });
+        let names: Vec<_> = self.groups.0.iter().map(|group| group.name.as_str()).collect();
+        if let Some(group) = self.group.as_deref().filter(|group| !names.contains(group)) {
+            let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+            let message =
+                format!("{group:?} is no group of this cluster, which has {known}; declare it in --groups");
+            return wrong("--group", message);
+        }
+        if let Some(empty) = self.groups.0.iter().find(|group| group.replicas == 0) {
+            return wrong("--groups", format!("the group {} has 0 nodes; give it at least 1", empty.name));
+        }
+        if !names.is_empty() && self.coordination.is_none() {
+            let message = "a node alone has no groups; start them with `greenroom dev` or an ActorCluster";
+            return wrong("--coordination", message.into());
         }
         Ok(())
     }
@@ -397,6 +449,10 @@ mod tests {
             ("shards: 0\n", "--shards: 0 is not between 1 and"),
             ("replicas: 3\n", "greenroom dev"),
             ("replicas: 0\n", "0 nodes make no cluster"),
+            ("groups: [{name: gpu}]\n", "a node alone has no groups"),
+            ("groups: [{name: Gpu}]\n", "no name of a group"),
+            ("groups: [{name: gpu, replicas: 0}]\n", "give it at least 1"),
+            ("groups: [{name: gpu}]\ngroup: disk\n", "which has gpu; declare it"),
             ("coordination: kubernetes\n", "--namespace: it is not set"),
             ("tlsDir: /tls\n", "set the namespace of the ActorCluster"),
         ] {

@@ -37,6 +37,7 @@
 extern crate self as greenroom;
 
 pub mod config;
+mod groups;
 mod memory;
 pub mod node;
 mod runtime;
@@ -62,7 +63,7 @@ pub use greenroom_core::workflow::{
 };
 pub use greenroom_core::{
     __private, Actor, ActorId, ActorOptions, ActorType, AppError, CallError, CallId, CollectionError,
-    ContentType, Cursor, Cx, Durability, Feed, Items, KeyEncode, List, Map, MapKey, Missed, OldState,
+    ContentType, Cursor, Cx, Durability, Feed, Home, Items, KeyEncode, List, Map, MapKey, Missed, OldState,
     OnPanic, Payload, Proto, Reminder, ReplyStream, Result, Schedule, Shard, ShardCount, StreamCall, Ticks,
     Timer, WhenFull,
 };

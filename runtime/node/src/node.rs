@@ -40,7 +40,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{KUBERNETES, NodeConfig, StorageEngine};
+use crate::config::{ConfigError, KUBERNETES, NodeConfig, StorageEngine};
 use crate::memory;
 use crate::servers::{AdminService, Guard, Port, PortStats, admin_routes, gateway_routes, health_routes};
 use crate::telemetry::Metrics;
@@ -62,6 +62,9 @@ pub enum NodeError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A setting has a value that cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The cluster does not take this node.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -140,10 +143,11 @@ impl Node {
         let security = Security::load(&config).await?;
         let ports = Ports::bind(&config, security.as_ref().map(|security| security.admin.clone())).await?;
         let peer = ports.peer(&config.node);
-        let shards = Shards::new(config.shards);
+        let layout = config.layout()?;
+        let shards = Shards::new(&layout);
         let coordination = coordination(&config, &env).await?;
         let store = Arc::new(open_store(&config, &shards).await?);
-        let engine = types(Engine::builder(env.clone(), config.shards)).build();
+        let engine = types(Engine::builder(env.clone(), &layout)).build();
         let driver = Driver::start(DriverConfig {
             env: env.clone(),
             engine: engine.clone(),
@@ -153,7 +157,8 @@ impl Node {
             run: store.run(),
             peer: peer.clone(),
             store_has_data: store.had_data(),
-            expected_members: config.replicas as usize,
+            group: config.group.clone(),
+            expected: config.expected(),
         });
         let handler = Arc::new(LateHandler::default());
         let mesh = Mesh::new(mesh_config(&config, store.run(), env, security.as_ref()), handler.clone());
@@ -329,10 +334,10 @@ async fn coordination(config: &NodeConfig, env: &SharedEnv) -> Result<Arc<dyn Co
         Some(KUBERNETES) => kubernetes::coordination(config, env).await,
         Some(address) => Ok(Arc::new(Remote::new(env.clone(), address)?)),
         None if config.storage_engine == StorageEngine::Memory => {
-            Ok(Arc::new(Embedded::memory(config.shards)))
+            Ok(Arc::new(Embedded::memory(config.layout()?)))
         }
         // The map of a cluster of one lives and dies with its only store.
-        None => Ok(Arc::new(Embedded::directory(&config.data_dir.join("coordination"), config.shards)?)),
+        None => Ok(Arc::new(Embedded::directory(&config.data_dir.join("coordination"), config.layout()?)?)),
     }
 }
 

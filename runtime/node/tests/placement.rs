@@ -1,4 +1,4 @@
-//! Where actors live, in a simulated cluster: local ones on every node.
+//! Where actors live, in a simulated cluster: local ones on every node, pinned ones on those of their group.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use greenroom::testing::{Cluster, Simulation};
-use greenroom::{Actor, Cx, Result, actor_methods};
+use greenroom::{Actor, CallError, Cx, Result, actor_methods};
 use serde::{Deserialize, Serialize};
 
 /// Remembers who asked it; every node has its own.
@@ -120,4 +120,139 @@ fn who_asks_for_the_one_node_of_a_local_actor_is_told_better() {
     let panic = catch_unwind(AssertUnwindSafe(ask)).unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.contains("client_of"), "{message}");
+}
+
+/// Lives on the nodes of the group `gpu`.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(pinned("gpu"))]
+struct Renderer {
+    #[index]
+    scene: Option<String>,
+    frames: u32,
+}
+
+#[actor_methods]
+impl Renderer {
+    fn render(&mut self, scene: String) -> u32 {
+        self.scene = Some(scene);
+        self.frames += 1;
+        self.frames
+    }
+
+    fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// An actor of the group calls one outside.
+    async fn sign(&self, cx: &Cx, artist: String) -> Result<String> {
+        Ok(cx.actor::<Artist>(artist).signature().await?)
+    }
+}
+
+/// Lives among the general nodes and has things rendered.
+#[derive(Actor, Default, Serialize, Deserialize)]
+struct Artist {}
+
+#[actor_methods]
+impl Artist {
+    async fn render(&self, cx: &Cx, renderer: String, scene: String) -> Result<u32> {
+        Ok(cx.actor::<Renderer>(renderer).render(scene).await?)
+    }
+
+    /// Lets it render without waiting for it.
+    async fn commission(&self, cx: &Cx, renderer: String, scene: String) -> Result<()> {
+        Ok(cx.tell(cx.actor::<Renderer>(renderer).render(scene))?)
+    }
+
+    /// Whoever has rendered this last.
+    async fn renderers_of(&self, cx: &Cx, scene: String) -> Result<Vec<String>> {
+        let found = cx.query::<Renderer>().eq("scene", scene).all().await?;
+        Ok(found.into_iter().map(|renderer| renderer.key.to_string()).collect())
+    }
+
+    /// All that are in memory render the same.
+    async fn render_everywhere(&self, cx: &Cx, scene: String) -> Result<()> {
+        Ok(cx.broadcast(|renderer: RendererRef| renderer.render(scene))?)
+    }
+
+    async fn signature(&self, cx: &Cx) -> String {
+        format!("by {}", cx.key())
+    }
+}
+
+fn of_group(node: Option<String>) -> bool {
+    node.is_some_and(|node| node.starts_with("gpu-"))
+}
+
+/// Where the actors of both types are, who calls them from where, and whether broadcasts and queries reach them.
+async fn pinned_actors_are_where_they_belong(cluster: Cluster) -> greenroom::testing::Result {
+    let mut lived_on = std::collections::BTreeSet::new();
+    for (key, node) in (0..16).map(|key| format!("r{key}")).zip(cluster.nodes().into_iter().cycle()) {
+        let through = cluster.client_of(&node);
+        assert_eq!(cluster.actor::<Renderer>(&key).render("dawn".into()).await?, 1);
+        assert_eq!(through.actor::<Renderer>(&key).render("noon".into()).await?, 2, "through {node}");
+        assert_eq!(through.actor::<Artist>(&key).render(key.clone(), "dusk".into()).await?, 3);
+        assert_eq!(through.actor::<Renderer>(&key).sign(key.clone()).await?, format!("by {key}"));
+        assert!(of_group(cluster.active_on::<Renderer>(&key)), "{key}");
+        assert_eq!(cluster.active_on::<Renderer>(&key), Some(cluster.node_of::<Renderer>(&key)));
+        assert!(!of_group(cluster.active_on::<Artist>(&key)), "{key}");
+        lived_on.insert(cluster.node_of::<Renderer>(&key));
+    }
+    assert_eq!(lived_on.len(), 2, "both nodes of the group have some");
+    let artist = cluster.actor::<Artist>("artist");
+    artist.commission("r7".into(), "night".into()).await?;
+    cluster.advance(Duration::from_secs(1)).await;
+    artist.render_everywhere("dawn".into()).await?;
+    cluster.advance(Duration::from_secs(5)).await;
+    assert_eq!(cluster.actor::<Renderer>("r7").frames().await?, 5);
+    assert_eq!(artist.renderers_of("dawn".into()).await?.len(), 16);
+    assert_eq!(artist.renderers_of("dusk".into()).await?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn pinned_actors_live_on_the_nodes_of_their_group_and_nowhere_else() {
+    let simulation = Simulation::new().actor::<Renderer>().actor::<Artist>().nodes(3).group("gpu", 2);
+    simulation.seeds(3).run(pinned_actors_are_where_they_belong);
+}
+
+#[test]
+fn nodes_that_do_not_serve_a_pinned_type_know_where_it_is() {
+    let simulation = Simulation::new().actor::<Artist>().actor_on::<Renderer>("gpu").nodes(2).group("gpu", 2);
+    simulation.seeds(3).run(pinned_actors_are_where_they_belong);
+}
+
+#[test]
+fn while_their_group_is_down_pinned_actors_wait_and_others_do_not() {
+    let simulation = Simulation::new().actor::<Renderer>().actor::<Artist>().nodes(2).group("gpu", 1);
+    simulation.run(async |cluster| {
+        for key in ["a", "b", "c"] {
+            cluster.actor::<Renderer>(key).render("dawn".into()).await?;
+        }
+        cluster.kill("gpu-0");
+        let begun = cluster.elapsed();
+        let refused = cluster.client_of("node-0").actor::<Renderer>("a").frames().await.unwrap_err();
+        assert!(matches!(refused, CallError::Timeout { .. } | CallError::Unavailable(_)), "{refused}");
+        assert!(cluster.elapsed() - begun <= Duration::from_secs(11), "a deadline ends the waiting");
+        assert_eq!(cluster.client_of("node-1").actor::<Artist>("a").signature().await?, "by a");
+        cluster.restart("gpu-0");
+        for key in ["a", "b", "c"] {
+            assert_eq!(cluster.actor::<Renderer>(key).frames().await?, 1, "{key}");
+            assert_eq!(cluster.active_on::<Renderer>(key).as_deref(), Some("gpu-0"));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn without_their_group_pinned_actors_live_among_the_general_nodes() {
+    Simulation::new().actor::<Renderer>().actor::<Artist>().nodes(2).run(async |cluster| {
+        let artist = cluster.actor::<Artist>("artist");
+        for key in ["a", "b", "c", "d"] {
+            assert_eq!(artist.render(key.into(), "dawn".into()).await?, 1);
+            assert_eq!(cluster.active_on::<Renderer>(key), Some(cluster.node_of::<Renderer>(key)));
+        }
+        assert_eq!(artist.renderers_of("dawn".into()).await?.len(), 4);
+        Ok(())
+    });
 }

@@ -61,7 +61,7 @@ impl Crossing {
 
 /// A list of values that only grows.
 #[derive(Actor, Default, Serialize, Deserialize)]
-#[actor(crate = "greenroom_core", idle_timeout = "700ms", mailbox = 12)]
+#[actor(crate = "greenroom_core", idle_timeout = "700ms", mailbox = 12, pinned("vault"))]
 pub(crate) struct Ledger {
     pub(crate) values: Vec<u64>,
 }

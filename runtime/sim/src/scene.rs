@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use greenroom_core::engine::EngineBuilder;
 use greenroom_testing::{Mutation, Nodes, World};
 
 use crate::actors::Ledger;
@@ -26,8 +27,9 @@ impl Scene {
         let settings = world.draw(Settings::draw);
         world.set_conditions(|conditions| *conditions = settings.conditions);
         world.trace.add(format!("{settings:?}"));
-        let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder| engine.register::<Ledger>());
-        let nodes = Nodes::new(&world, settings.nodes, settings.shards, types);
+        let types = Arc::new(|engine: EngineBuilder, _: Option<&str>| engine.register::<Ledger>());
+        let nodes =
+            Nodes::with_groups(&world, settings.general(), &[settings.vault], settings.layout(), types);
         Arc::new(Self { world, nodes, settings, checker, over: AtomicBool::new(false) })
     }
 

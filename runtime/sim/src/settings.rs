@@ -5,14 +5,19 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use greenroom_core::ShardCount;
+use greenroom_core::{ShardCount, ShardGroup, ShardLayout};
 use greenroom_testing::Conditions;
 use greenroom_testing::conditions::{DiskFaults, NetworkFaults, RegisterFaults};
+
+/// The group that the ledgers are pinned to, in the clusters that have it.
+pub(crate) const VAULT: &str = "vault";
 
 /// What a seed decides beforehand.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) nodes: usize,
+    /// How many of them are the group that the ledgers are pinned to; 0: there is none.
+    pub(crate) vault: usize,
     pub(crate) shards: ShardCount,
     pub(crate) ledgers: usize,
     pub(crate) clients: usize,
@@ -42,8 +47,10 @@ pub(crate) struct Schedule {
 impl Settings {
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let shards = if random.u8(..12) == 0 { 260 } else { random.u16(1..12) };
+        let nodes = random.usize(3..=5);
         Self {
-            nodes: random.usize(3..=5),
+            nodes,
+            vault: if shards.is_multiple_of(4) { nodes - 1 } else { 0 },
             shards: ShardCount::new(shards).expect("at least one shard is drawn"),
             ledgers: random.usize(2..=6),
             clients: random.usize(3..=8),
@@ -53,6 +60,18 @@ impl Settings {
             schedule: Schedule::draw(random),
             conditions: conditions(random),
         }
+    }
+}
+
+impl Settings {
+    pub(crate) fn general(&self) -> usize {
+        self.nodes - self.vault
+    }
+
+    /// A group has as many shards as the general nodes.
+    pub(crate) fn layout(&self) -> ShardLayout {
+        let vault = (self.vault > 0).then(|| ShardGroup { name: VAULT.into(), shards: self.shards });
+        ShardLayout::new(self.shards, vault).expect("the name is valid and the shards are few")
     }
 }
 

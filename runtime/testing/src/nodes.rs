@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use greenroom_cluster::coordinator::Expected;
 use greenroom_cluster::registration::Refused;
 use greenroom_cluster::{
     ClusterError, Driver, DriverConfig, MeshReply, MeshRequest, Network, Peer, Router, Shards,
@@ -15,7 +16,7 @@ use greenroom_cluster::{
 use greenroom_core::engine::{Engine, EngineBuilder};
 use greenroom_core::env::SharedEnv;
 use greenroom_core::map::NodeRun;
-use greenroom_core::{ShardCount, StoreId};
+use greenroom_core::{ShardLayout, StoreId};
 use parking_lot::Mutex;
 
 use crate::disk::{Crash, Disk};
@@ -26,8 +27,8 @@ use crate::observer::Event;
 use crate::register::Register;
 use crate::world::{NodeEnv, World};
 
-/// Registers the actor types of a node with its engine, at each start anew.
-pub type Types = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
+/// Registers the actor types of a node with its engine, at each start anew; the node's group is told.
+pub type Types = Arc<dyn Fn(EngineBuilder, Option<&str>) -> EngineBuilder + Send + Sync>;
 
 /// The nodes and what connects them.
 pub struct Nodes {
@@ -37,7 +38,7 @@ pub struct Nodes {
     pub register: Register,
     /// The ways between them that are cut.
     pub cuts: Cuts,
-    shards: ShardCount,
+    layout: ShardLayout,
     types: Types,
     nodes: Vec<Node>,
     runs: Mutex<u64>,
@@ -46,6 +47,8 @@ pub struct Nodes {
 }
 
 struct Node {
+    /// The group that it belongs to.
+    group: Option<String>,
     disk: Arc<Disk>,
     running: Mutex<Option<Running>>,
     /// Runs that a planted mistake keeps alive.
@@ -71,8 +74,24 @@ pub struct Running {
 
 impl Nodes {
     /// So many nodes with empty volumes, none of them started.
-    pub fn new(world: &Arc<World>, nodes: usize, shards: ShardCount, types: Types) -> Arc<Self> {
-        let node = |number| Node {
+    pub fn new(world: &Arc<World>, nodes: usize, layout: impl Into<ShardLayout>, types: Types) -> Arc<Self> {
+        Self::with_groups(world, nodes, &[], layout.into(), types)
+    }
+
+    /// So many general nodes, then so many of each group of the layout, in its order.
+    pub fn with_groups(
+        world: &Arc<World>,
+        general: usize,
+        of_groups: &[usize],
+        layout: ShardLayout,
+        types: Types,
+    ) -> Arc<Self> {
+        let of_groups = layout.groups().iter().zip(of_groups);
+        let members =
+            of_groups.flat_map(|(group, nodes)| std::iter::repeat_n(Some(group.name.to_string()), *nodes));
+        let groups: Vec<_> = std::iter::repeat_n(None, general).chain(members).collect();
+        let node = |(number, group)| Node {
+            group,
             disk: Disk::format(world, number),
             running: Mutex::default(),
             zombies: Mutex::default(),
@@ -80,11 +99,11 @@ impl Nodes {
         };
         Arc::new(Self {
             world: world.clone(),
-            register: Register::new(world, shards),
+            register: Register::new(world, &layout),
             cuts: Cuts::default(),
-            shards,
+            layout,
             types,
-            nodes: (0..nodes).map(node).collect(),
+            nodes: groups.into_iter().enumerate().map(node).collect(),
             runs: Mutex::new(0),
             earlier_answers: Mutex::default(),
         })
@@ -97,7 +116,14 @@ impl Nodes {
 
     /// The name of a node.
     pub fn name(&self, number: usize) -> String {
-        format!("node-{number}")
+        match &self.nodes[number].group {
+            None => format!("node-{number}"),
+            Some(group) => {
+                let before =
+                    self.nodes[..number].iter().filter(|node| node.group.as_ref() == Some(group)).count();
+                format!("{group}-{before}")
+            }
+        }
     }
 
     /// The node that has this store.
@@ -109,9 +135,9 @@ impl Nodes {
         number.expect("every store of a simulation belongs to a node")
     }
 
-    /// How many shards the cluster has.
-    pub fn shards(&self) -> ShardCount {
-        self.shards
+    /// How the shards of the cluster are divided.
+    pub fn layout(&self) -> &ShardLayout {
+        &self.layout
     }
 
     /// The run of this node, if it runs.
@@ -133,7 +159,7 @@ impl Nodes {
         let (run, store_has_data) = node.disk.open();
         let owner = self.next_owner();
         self.world.tell(Event::Started);
-        self.world.trace.add(format!("node-{number} starts as incarnation {}", run.incarnation));
+        self.world.trace.add(format!("{} starts as incarnation {}", self.name(number), run.incarnation));
         let running = self.build(number, owner, run, store_has_data);
         *node.running.lock() = Some(running.clone());
         let (nodes, driver) = (self.clone(), running.driver);
@@ -157,8 +183,9 @@ impl Nodes {
         let most = world.conditions().clock_offset_ms;
         let clock_offset_ms = world.draw(|random| random.i64(-most..=most));
         let env: SharedEnv = Arc::new(NodeEnv { world: world.clone(), owner, clock_offset_ms });
-        let engine = (self.types)(Engine::builder(env.clone(), self.shards)).build();
-        let shards = Shards::new(self.shards);
+        let group = self.nodes[number].group.clone();
+        let engine = (self.types)(Engine::builder(env.clone(), &self.layout), group.as_deref()).build();
+        let shards = Shards::new(&self.layout);
         let nodes = self.clone();
         let crash: Crash = Arc::new(move || nodes.crash_and_restart(number));
         let journal = self.nodes[number].disk.journal(run, &*env, shards.sink(), crash);
@@ -171,11 +198,22 @@ impl Nodes {
             run,
             peer: Peer { name: self.name(number), mesh_address: number.to_string(), ..Peer::default() },
             store_has_data,
-            expected_members: self.nodes.len(),
+            group,
+            expected: self.expected(),
         }));
         let network: Arc<dyn Network> =
             Arc::new(NodeNetwork { nodes: Arc::downgrade(self), from: number, run });
         Running { world, owner, run, router: Router::new(&driver, network), driver }
+    }
+
+    fn expected(&self) -> Expected {
+        let count =
+            |group: Option<&str>| self.nodes.iter().filter(|node| node.group.as_deref() == group).count();
+        let names = self.layout.groups().iter().map(|group| group.name.as_str());
+        Expected {
+            general: count(None),
+            groups: names.map(|name| (name.to_owned(), count(Some(name)))).collect(),
+        }
     }
 
     /// Ends the run of this node at once. Says whether there was one.
@@ -183,7 +221,7 @@ impl Nodes {
         let node = &self.nodes[number];
         let Some(running) = node.running.lock().take() else { return false };
         self.world.tell(Event::Ended);
-        self.world.trace.add(format!("node-{number} crashes"));
+        self.world.trace.add(format!("{} crashes", self.name(number)));
         if self.world.has(Mutation::TwoRunsOnOneStore) && !self.world.is_healed() {
             node.zombies.lock().push(running);
             return true;
@@ -212,7 +250,7 @@ impl Nodes {
     /// The node has said that it cannot take part. A refusal because of an old page passes with the next start. A volume
     /// that was set back stays refused: each start raises its incarnation, so enough of them would make it look new.
     fn cannot_go_on(self: &Arc<Self>, number: usize, error: &ClusterError) {
-        self.world.trace.add(format!("node-{number} cannot go on: {error}"));
+        self.world.trace.add(format!("{} cannot go on: {error}", self.name(number)));
         self.world.tell(Event::CannotGoOn(error));
         if matches!(error, ClusterError::Refused(Refused::OldIncarnation { .. })) {
             self.nodes[number].given_up.store(true, Ordering::Relaxed);
@@ -232,13 +270,13 @@ impl Nodes {
     ) {
         let Some(running) = self.running(number) else { return };
         self.world.tell(Event::Drains);
-        self.world.trace.add(format!("node-{number} drains"));
+        self.world.trace.add(format!("{} drains", self.name(number)));
         let nodes = self.clone();
         self.world.executor.spawn(
             running.owner,
             Box::pin(async move {
                 running.driver.drain(timeout).await;
-                nodes.world.trace.add(format!("node-{number} has drained"));
+                nodes.world.trace.add(format!("{} has drained", nodes.name(number)));
                 nodes.world.tell(Event::Drained);
                 then(&nodes);
             }),
@@ -249,12 +287,12 @@ impl Nodes {
     pub fn pause(self: &Arc<Self>, number: usize, time: Duration) {
         let Some(running) = self.running(number) else { return };
         self.world.tell(Event::Paused);
-        self.world.trace.add(format!("node-{number} stands still for {time:?}"));
+        self.world.trace.add(format!("{} stands still for {time:?}", self.name(number)));
         self.world.executor.pause(running.owner);
         let nodes = self.clone();
         self.world.spawn(async move {
             tokio::time::sleep(time).await;
-            nodes.world.trace.add(format!("node-{number} goes on"));
+            nodes.world.trace.add(format!("{} goes on", nodes.name(number)));
             nodes.world.executor.resume(running.owner);
         });
     }

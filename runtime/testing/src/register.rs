@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use greenroom_cluster::coordination::{Coordination, Peer, ReadError, Version, Versioned, WriteError};
 use greenroom_core::map::{NodeRun, Page};
-use greenroom_core::{Shard, ShardCount, StoreId};
+use greenroom_core::{Shard, ShardLayout, StoreId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -41,11 +41,11 @@ struct Present {
 
 impl Register {
     /// A register whose map has no entries yet.
-    pub fn new(world: &Arc<World>, shards: ShardCount) -> Self {
-        let first = |page| Versioned { version: Version(1), content: Page::empty(page, shards) };
+    pub fn new(world: &Arc<World>, layout: &ShardLayout) -> Self {
+        let first = |page| Versioned { version: Version(1), content: Page::empty(page, layout) };
         Self(Arc::new(Inner {
             world: world.clone(),
-            pages: (0..shards.pages()).map(|page| Mutex::new(vec![first(page)])).collect(),
+            pages: (0..layout.pages()).map(|page| Mutex::new(vec![first(page)])).collect(),
             present: Mutex::default(),
             changed: Notify::new(),
             away: AtomicBool::new(false),

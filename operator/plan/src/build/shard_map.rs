@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_crds::{RetentionPolicy, ShardMap, ShardMapSpec, names};
+use greenroom_crds::{RetentionPolicy, ShardGroup, ShardMap, ShardMapSpec, names};
 
 use super::{Target, labels};
 use crate::observed::GroupSeen;
@@ -28,7 +28,9 @@ pub(super) fn build(target: Target, page: u16) -> ShardMap {
         range: format!("{first}-{last}"),
         page,
         shards,
+        groups: target.spec().groups.iter().map(ShardGroup::from).collect(),
         members: Vec::new(),
+        types: BTreeMap::new(),
         entries: Vec::new(),
     };
     let mut map = ShardMap::new(&names::shard_map(target.name(), page), spec);

@@ -192,7 +192,12 @@ pub async fn until(present: &mut BoxStream<'static, Vec<Peer>>, expected: &[Peer
 /// The page with one more member, whose store has this number.
 pub fn with_member(page: &Page, id: u128) -> Page {
     let mut page = page.clone();
-    page.members.push(Member { store: store(id), node: format!("n-{id}"), incarnation: Incarnation(1) });
+    page.members.push(Member {
+        store: store(id),
+        node: format!("n-{id}"),
+        incarnation: Incarnation(1),
+        group: None,
+    });
     page
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use greenroom_core::ShardCount;
+use greenroom_core::ShardLayout;
 use greenroom_core::map::Page;
 use parking_lot::Mutex;
 
@@ -28,7 +28,7 @@ use crate::observed::Observed;
 pub struct Embedded(Arc<Register>);
 
 struct Register {
-    shards: ShardCount,
+    layout: ShardLayout,
     pages: Vec<PageCell>,
     directory: Option<PathBuf>,
     present: Observed<Present>,
@@ -56,41 +56,40 @@ impl Present {
 
 impl Embedded {
     /// An empty map that is gone when the process is.
-    pub fn memory(shards: ShardCount) -> Self {
-        let pages = (0..shards.pages()).map(|page| first_version(page, shards)).collect();
-        Self::new(shards, pages, None)
+    pub fn memory(layout: impl Into<ShardLayout>) -> Self {
+        let layout = layout.into();
+        let pages = (0..layout.pages()).map(|page| first_version(page, &layout)).collect();
+        Self::new(layout, pages, None)
     }
 
     /// The map kept in this directory, which is created if it is not there.
-    pub fn directory(directory: &Path, shards: ShardCount) -> Result<Self, ClusterError> {
+    pub fn directory(directory: &Path, layout: impl Into<ShardLayout>) -> Result<Self, ClusterError> {
+        let layout = layout.into();
         let failed = |e: io::Error| ClusterError::map_directory(directory, e);
         fs::create_dir_all(directory).map_err(failed)?;
         let mut pages = Vec::new();
-        for page in 0..shards.pages() {
+        for page in 0..layout.pages() {
             let path = page_path(directory, page);
             let content = match fs::read(&path) {
                 Ok(bytes) => parse(&bytes).map_err(|message| ClusterError::DamagedPage { path, message })?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => first_version(page, shards),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => first_version(page, &layout),
                 Err(error) => return Err(failed(error)),
             };
-            if content.content.shards != shards {
-                let (found, asked) = (content.content.shards.get(), shards.get());
-                return Err(ClusterError::OtherShardCount { found, asked });
-            }
+            ClusterError::check_layout(&content.content, &layout)?;
             pages.push(content);
         }
-        Ok(Self::new(shards, pages, Some(directory.to_owned())))
+        Ok(Self::new(layout, pages, Some(directory.to_owned())))
     }
 
-    fn new(shards: ShardCount, pages: Vec<Versioned<Page>>, directory: Option<PathBuf>) -> Self {
+    fn new(layout: ShardLayout, pages: Vec<Versioned<Page>>, directory: Option<PathBuf>) -> Self {
         let cell = |page| PageCell { write: Mutex::new(()), current: Observed::new(page) };
         let pages = pages.into_iter().map(cell).collect();
-        Self(Arc::new(Register { shards, pages, directory, present: Observed::default() }))
+        Self(Arc::new(Register { layout, pages, directory, present: Observed::default() }))
     }
 
-    /// How many shards the map is for.
-    pub fn shards(&self) -> ShardCount {
-        self.0.shards
+    /// The shards that the map is for.
+    pub fn layout(&self) -> &ShardLayout {
+        &self.0.layout
     }
 
     /// Who is present, at first and after each change, without joining.
@@ -181,8 +180,8 @@ impl Drop for Leave {
     }
 }
 
-fn first_version(page: u16, shards: ShardCount) -> Versioned<Page> {
-    Versioned { version: Version(1), content: Page::empty(page, shards) }
+fn first_version(page: u16, layout: &ShardLayout) -> Versioned<Page> {
+    Versioned { version: Version(1), content: Page::empty(page, layout) }
 }
 
 fn page_path(directory: &Path, page: u16) -> PathBuf {

@@ -33,8 +33,14 @@ impl Node {
             store: self.config.run.store,
             node: self.config.peer.name.clone(),
             incarnation: self.config.run.incarnation,
+            group: self.config.group.clone(),
         };
-        let mut start = Start { me, store_has_data: self.config.store_has_data, may_be_registered: false };
+        let mut start = Start {
+            me,
+            types: self.config.engine.served_homes(),
+            store_has_data: self.config.store_has_data,
+            may_be_registered: false,
+        };
         self.read_page0().await?;
         loop {
             let page0 = self.page0();

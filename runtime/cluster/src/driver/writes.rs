@@ -34,11 +34,11 @@ impl Node {
             let answer = self.config.coordination.write(number, base, write.content.clone());
             match tokio::time::timeout(ANSWERED_WITHIN, answer).await {
                 Ok(Ok(page)) => {
-                    self.map.apply(page);
+                    self.apply(page);
                     return Settled::Written;
                 }
                 Ok(Err(WriteError::Conflict(current))) => {
-                    self.map.apply(*current);
+                    self.apply(*current);
                 }
                 Ok(Err(WriteError::Unknown(_))) | Err(_) => maybe_ours = true,
             }
@@ -57,7 +57,7 @@ impl Node {
         loop {
             let view = views.get();
             let present: BTreeSet<_> = peers.get().keys().cloned().collect();
-            for write in plan(&view, &present, self.config.expected_members, &self.config.peer.name) {
+            for write in plan(&view, &present, &self.config.expected, &self.config.peer.name) {
                 let page = write.content.page;
                 if pages.insert(page) {
                     let settling = self.settle(write);

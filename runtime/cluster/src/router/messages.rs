@@ -29,11 +29,15 @@ impl Routing {
     /// Takes a message of another node, which believes this one to own its shard at `epoch`.
     pub(super) fn take(self: &Arc<Self>, request: MeshRequest) {
         let MeshRequest { shard, epoch, call, .. } = request;
-        let mine = call.target.shard(self.engine().shards());
+        let mine = self.engine().shard_of(&call.target);
         if mine != shard {
-            let other =
-                format!("its shard is {mine} here, {shard} at its sender: they count shards differently");
-            return self.engine().undelivered(&call, &CallError::Invalid(other));
+            let layout = self.engine().layout();
+            if layout.group_of(shard).is_none() && layout.group_of(mine).is_some() {
+                // Its sender did not know yet where the type lives. Only who knows it passes on, so there is no circle.
+                return self.tell(call, Epoch(0));
+            }
+            let error = self.in_another_shard(&call.target, mine, shard);
+            return self.engine().undelivered(&call, &error);
         }
         self.tell(call, Epoch(epoch.0 + 1));
     }
@@ -54,7 +58,7 @@ impl Routing {
     /// Attempts until somebody has taken it.
     async fn bring_to_owner(&self, mut call: Call, from: Epoch) -> Result<(), CallError<Payload>> {
         let (deadline, env) = (call.context.deadline, &self.node.config.env);
-        let shard = call.target.shard(self.engine().shards());
+        let shard = self.engine().shard_of(&call.target);
         let mut backoff = Backoff::default();
         loop {
             let why = match self.route(&self.node.map.view(), shard) {

@@ -116,7 +116,7 @@ impl Cluster {
         let store = Store::open(self.volumes[node].path(), StoreOptions::new("test"), shards.sink()).unwrap();
         let store = Arc::new(store);
         let env: Arc<dyn Env> = Arc::new(SystemEnv);
-        let engine = Engine::builder(env.clone(), shards.count());
+        let engine = Engine::builder(env.clone(), shards.layout());
         let engine = engine.register::<Counter>().register::<Player>().build();
         let name = format!("n-{node}");
         let map_frozen = watch::Sender::new(false);
@@ -136,7 +136,8 @@ impl Cluster {
             run: store.run(),
             peer: Peer { name: name.clone(), mesh_address: format!("{name}:mesh"), ..Peer::default() },
             store_has_data: store.had_data(),
-            expected_members: self.volumes.len(),
+            group: None,
+            expected: self.volumes.len().into(),
         });
         let from = Wire { network: self.network.clone(), from: store.run() };
         let router = Router::new(&driver, Arc::new(from));

@@ -6,6 +6,7 @@
 //! - `turnstile`: how many turns run; `drain`: the wait for their end.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
+//! - `homes`: in which shards the actors of a type are.
 //! - `nowhere`: where types run that have no shard; `local`: an actor of each key on every node.
 //! - `stateless`: the workers of types without identity; `supervision`: what follows from panics.
 //! - `memory`: what becomes of actors when memory gets scarce.
@@ -39,6 +40,7 @@ mod drain;
 mod errand;
 mod followers;
 mod handoff;
+mod homes;
 mod hot;
 mod immediate;
 mod inline;
@@ -113,8 +115,9 @@ use crate::dead_letters::DeadLetters;
 use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::filter::{Filter, Filters};
-use crate::identity::{ActorId, Shard, ShardCount};
+use crate::identity::{ActorId, Shard};
 use crate::index::Librarian;
+use crate::layout::ShardLayout;
 use crate::rows::{RowFollower, Space};
 use crate::shard::OwnedShard;
 use crate::streams::wire::{CLOSE, NEXT};
@@ -158,7 +161,8 @@ impl Drop for Engine {
 /// The engine, for those who live in it; see [`Engine`].
 pub struct Core {
     env: SharedEnv,
-    shards: ShardCount,
+    layout: ShardLayout,
+    foreign_homes: homes::ForeignHomes,
     /// By wire name, in a fixed order.
     types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
     /// The same tables, for calls that know their type at compile time.
@@ -223,7 +227,7 @@ pub enum Local<M: Method> {
 /// Registers actor types and makes the engine.
 pub struct EngineBuilder {
     env: SharedEnv,
-    shards: ShardCount,
+    layout: ShardLayout,
     types: BTreeMap<&'static str, Arc<dyn Dispatch>>,
     typed: HashMap<TypeId, Arc<dyn Dispatch>, FixedState>,
     followers: Followers,
@@ -238,7 +242,7 @@ impl EngineBuilder {
     /// # Panics
     /// If another type has the same name: that is a mistake of the program, and no call could tell them apart.
     pub fn register<A: ActorMethods>(mut self) -> Self {
-        let table: Arc<dyn Dispatch> = Arc::new(TypeTable::<A>::new());
+        let table: Arc<dyn Dispatch> = Arc::new(TypeTable::<A>::new(&self.layout));
         self.typed.entry(TypeId::of::<A>()).or_insert_with(|| {
             let before = self.types.insert(A::TYPE, table.clone());
             assert!(
@@ -271,9 +275,10 @@ impl EngineBuilder {
 
     /// The engine. It serves no shard yet.
     pub fn build(mut self) -> Arc<Engine> {
+        homes::warn_of_missing_groups(&self.layout, &self.types);
         let seed = self.env.random() as u64;
         let stateless = self.types.values().any(|table| table.options().stateless);
-        let overlay = Arc::new(Overlay::new(self.shards));
+        let overlay = Arc::new(Overlay::new(self.layout.total()));
         self.followers.push((Space::ITEM, overlay.clone()));
         let outbox = outbox::Outbox::new(self.env.clone());
         self.followers.push((Space::OUTBOX, outbox.clone()));
@@ -282,7 +287,7 @@ impl EngineBuilder {
         let workflows = Runners::new(self.env.clone(), self.launchers);
         self.followers.push((Space::WORKFLOW, workflows.clone()));
         let core = Arc::new(Core {
-            owned: self.shards.shards().map(|_| ArcSwapOption::empty()).collect(),
+            owned: self.layout.all().shards().map(|_| ArcSwapOption::empty()).collect(),
             directory: Directory::new(seed),
             change_log: ChangeLog::new(self.env.now()),
             snapshots: Snapshots::default(),
@@ -309,7 +314,8 @@ impl EngineBuilder {
             workflows,
             overlay,
             env: self.env,
-            shards: self.shards,
+            layout: self.layout,
+            foreign_homes: homes::ForeignHomes::default(),
             types: self.types,
             typed: self.typed,
             transport: OnceLock::new(),
@@ -324,11 +330,11 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// Begins an engine for a cluster of so many shards.
-    pub fn builder(env: SharedEnv, shards: ShardCount) -> EngineBuilder {
+    /// Begins an engine for a cluster with these shards.
+    pub fn builder(env: SharedEnv, layout: impl Into<ShardLayout>) -> EngineBuilder {
         let nothing = EngineBuilder {
             env,
-            shards,
+            layout: layout.into(),
             types: BTreeMap::new(),
             typed: HashMap::with_hasher(FixedState::default()),
             followers: Followers::new(),
@@ -346,11 +352,6 @@ impl Core {
     pub fn set_transport(&self, transport: Weak<dyn Transport>) {
         // A second call would be a mistake of the node, and the first transport is as good as the second.
         let _ = self.transport.set(transport);
-    }
-
-    /// How many shards the cluster has.
-    pub fn shards(&self) -> ShardCount {
-        self.shards
     }
 
     pub(crate) fn outgoing(&self) -> &Filters {

@@ -37,12 +37,15 @@ impl Core {
         {
             return Some(nowhere.clone());
         }
-        self.owned(target.shard(self.shards))
+        self.owned(self.shard_of(target))
     }
 
     /// The same for a type that the program knows and the engine serves.
     pub(super) fn place_of_type<A: Actor>(&self, target: &ActorId) -> Option<Arc<OwnedShard>> {
-        if A::OPTIONS.is_sharded() { self.owned(target.shard(self.shards)) } else { self.nowhere.clone() }
+        if !A::OPTIONS.is_sharded() {
+            return self.nowhere.clone();
+        }
+        self.owned(target.shard(self.layout.home(A::OPTIONS.home)))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::env::SystemEnv;
-use crate::identity::{Epoch, Incarnation, StoreId};
+use crate::identity::{Epoch, Incarnation, ShardCount, StoreId};
 use crate::journal::{Journal, JournalError, Position, Record, StoredActor};
 use crate::map::NodeRun;
 use crate::rows::RowRange;

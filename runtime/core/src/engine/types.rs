@@ -23,6 +23,7 @@ use crate::call::{Call, CallResult, Delivery};
 use crate::codec::Payload;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType};
+use crate::layout::{ShardLayout, ShardRange};
 use crate::shard::OwnedShard;
 use crate::stripes::Striped;
 use crate::topics::TypeSubscription;
@@ -92,6 +93,8 @@ impl<A: Actor> MethodEntry<A> {
 /// A type's table, whatever the type.
 pub(crate) trait Dispatch: Send + Sync {
     fn options(&self) -> &'static ActorOptions;
+    /// The shards that its actors are in.
+    fn home(&self) -> ShardRange;
     fn counters(&self) -> &TypeCounters;
     fn pace(&self) -> &Arc<Pace>;
     fn info(&self) -> TypeInfo;
@@ -137,15 +140,21 @@ pub(crate) trait Dispatch: Send + Sync {
 
 pub(crate) struct TypeTable<A> {
     methods: BTreeMap<&'static str, MethodEntry<A>>,
+    home: ShardRange,
     counters: TypeCounters,
     pace: Arc<Pace>,
 }
 
 impl<A: ActorMethods> TypeTable<A> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(layout: &ShardLayout) -> Self {
         let methods: BTreeMap<_, _> = A::methods().into_iter().map(|method| (method.name, method)).collect();
         let places = methods.values().map(|method| method.index + 1).max().unwrap_or(0);
-        Self { methods, counters: TypeCounters::new(places), pace: Arc::default() }
+        Self {
+            methods,
+            home: layout.home(A::OPTIONS.home),
+            counters: TypeCounters::new(places),
+            pace: Arc::default(),
+        }
     }
 
     fn unknown_method(&self, name: &str) -> CallError<crate::codec::Payload> {
@@ -157,6 +166,10 @@ impl<A: ActorMethods> TypeTable<A> {
 impl<A: ActorMethods> Dispatch for TypeTable<A> {
     fn options(&self) -> &'static ActorOptions {
         &A::OPTIONS
+    }
+
+    fn home(&self) -> ShardRange {
+        self.home
     }
 
     fn counters(&self) -> &TypeCounters {

@@ -12,6 +12,7 @@ use crate::cx::Cx;
 use crate::engine::MethodEntry;
 use crate::error::{AppError, Result};
 use crate::identity::ShardCount;
+use crate::layout::Home;
 use crate::reference::{ActorRef, Call};
 use crate::rows::{RowRange, Space};
 use crate::shard_keys::ShardKeys;
@@ -22,8 +23,12 @@ pub(crate) struct Librarian {}
 
 impl Actor for Librarian {
     const TYPE: &'static str = "greenroom.Index";
-    const OPTIONS: ActorOptions =
-        ActorOptions { durability: Durability::Volatile, no_rollback: true, ..ActorOptions::DEFAULT };
+    const OPTIONS: ActorOptions = ActorOptions {
+        durability: Durability::Volatile,
+        no_rollback: true,
+        home: Home::EveryShard,
+        ..ActorOptions::DEFAULT
+    };
     type Ref = LibrarianRef;
 }
 

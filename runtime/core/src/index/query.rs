@@ -1,4 +1,4 @@
-//! A question to all shards: which actors of a type have this value?
+//! A question to all shards of a type: which of its actors have this value?
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,6 +14,7 @@ use crate::actor::Actor;
 use crate::cx::Cx;
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType};
+use crate::layout::ShardRange;
 use crate::reference::{ActorRef, Origin};
 
 /// How many shards are asked at once.
@@ -49,6 +50,12 @@ impl Cx {
 struct Question {
     actor_type: ActorType,
     prefix: Vec<u8>,
+}
+
+/// The shards to be asked, and the librarian of every shard.
+struct Shelves {
+    home: ShardRange,
+    librarians: Arc<[u32]>,
 }
 
 fn question<A: Actor>(field: &str, value: &impl IndexValue) -> Result<Question, CallError> {
@@ -113,9 +120,9 @@ impl Found {
     pub async fn page(&self, after: Option<FoundAfter>, limit: usize) -> Result<FoundPage, CallError> {
         let question = self.question.clone()?;
         let limit = limit.max(1);
-        let (first, mut key) = after.map_or((0, None), |after| (after.shard, after.key));
-        let count = self.librarians()?.len() as u16;
-        let mut shards = (first..count).peekable();
+        let home = self.shelves(&question)?.home.numbers();
+        let (first, mut key) = after.map_or((home.start, None), |after| (after.shard, after.key));
+        let mut shards = (first.max(home.start)..home.end).peekable();
         let mut page = FoundPage { actors: Vec::new(), next: None };
         while shards.peek().is_some() {
             let asked =
@@ -129,7 +136,7 @@ impl Found {
                 if page.actors.len() == limit || rest {
                     let last = page.actors.last().filter(|_| rest).map(|actor| actor.key.to_string());
                     let next = FoundAfter { shard: answer.shard + u16::from(!rest), key: last };
-                    page.next = (next.shard < count).then_some(next);
+                    page.next = (next.shard < home.end).then_some(next);
                     return Ok(page);
                 }
             }
@@ -139,13 +146,13 @@ impl Found {
 
     /// All of them, one after the other; many shards are asked at once.
     pub fn stream(&self) -> BoxStream<'static, Result<ActorId, CallError>> {
-        let librarians = self.question.clone().and_then(|question| Ok((question, self.librarians()?.len())));
-        let (question, count) = match librarians {
+        let home = |question: Question| Ok((self.shelves(&question)?.home, question));
+        let (home, question) = match self.question.clone().and_then(home) {
             Ok(found) => found,
             Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
         };
         let found = self.clone();
-        let first = stream::iter(0..count as u16).map({
+        let first = stream::iter(home.numbers()).map({
             let (found, question) = (self.clone(), question.clone());
             move |shard| found.ask(&question, shard, None, FIND_MAX)
         });
@@ -186,9 +193,9 @@ impl Found {
         let limit = limit.clamp(1, FIND_MAX);
         // One more than wanted tells whether there are more.
         let wanted = (limit + 1).min(FIND_MAX);
-        let call = self.librarians().map(|keys| {
-            let librarian: <Librarian as Actor>::Ref =
-                ActorRef::new(self.origin.clone(), &keys[usize::from(shard)].to_string()).into();
+        let call = self.shelves(question).map(|shelves| {
+            let key = shelves.librarians[usize::from(shard)].to_string();
+            let librarian: <Librarian as Actor>::Ref = ActorRef::new(self.origin.clone(), &key).into();
             librarian.find(question.prefix.clone(), after, wanted)
         });
         async move {
@@ -197,11 +204,12 @@ impl Found {
         }
     }
 
-    fn librarians(&self) -> Result<Arc<[u32]>, CallError> {
+    fn shelves(&self, question: &Question) -> Result<Shelves, CallError> {
         let engine = self.origin.engine().ok_or_else(|| {
             CallError::Unavailable("only a node and its actors can ask for actors by their fields".into())
         })?;
-        Ok(keys(engine.shards()))
+        let home = engine.home_of(question.actor_type.as_str());
+        Ok(Shelves { home, librarians: keys(engine.shards()) })
     }
 }
 

@@ -189,10 +189,10 @@ impl RowFollower for Runners {
     }
 
     fn closed(&self, shard: &Arc<OwnedShard>) {
-        let shards = self.engine().map(|engine| engine.shards());
+        let engine = self.engine();
         self.drop_runs(|actor, here| {
             here.id.epoch == shard.epoch()
-                && shards.is_some_and(|shards| actor.shard(shards) == shard.shard())
+                && engine.as_ref().is_some_and(|engine| engine.shard_of(actor) == shard.shard())
         });
     }
 }

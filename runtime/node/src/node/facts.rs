@@ -90,6 +90,7 @@ impl Shared {
             admin_address: self.peer.admin_address.clone(),
             health_address: self.peer.health_address.clone(),
             pid: self.peer.pid,
+            group: self.config.group.clone().unwrap_or_default(),
         }
     }
 
@@ -111,7 +112,7 @@ impl Shared {
             present: present.contains_key(&member.node),
         });
         v1::ShardsReply {
-            shard_count: u32::from(self.config.shards.get()),
+            shard_count: u32::from(self.engine.shards().get()),
             shards: shards.collect(),
             members: members.collect(),
         }

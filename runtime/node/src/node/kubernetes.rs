@@ -22,7 +22,7 @@ pub(super) async fn coordination(
     let connected = greenroom_coordination_kube::KubeCoordination::in_cluster(
         namespace,
         &config.cluster,
-        config.shards,
+        config.layout()?.total(),
         env,
     );
     Ok(Arc::new(connected.await.map_err(|error| NodeError::Kubernetes(error.to_string()))?))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use greenroom_core::engine::{MethodInfo, TypeInfo};
+use greenroom_core::engine::{Engine, MethodInfo, TypeInfo};
 use greenroom_core::{ActorId, ActorType};
 use greenroom_proto::v1;
 use tonic::{Request, Response, Status};
@@ -50,7 +50,7 @@ impl v1::admin_server::Admin for AdminService {
     }
 
     async fn types(&self, _: Request<v1::TypesRequest>) -> Result<Response<v1::TypesReply>, Status> {
-        let types = self.0.engine.types().iter().map(type_status).collect();
+        let types = self.0.engine.types().iter().map(|info| type_status(&self.0.engine, info)).collect();
         Ok(Response::new(v1::TypesReply { types }))
     }
 
@@ -114,12 +114,16 @@ impl v1::admin_server::Admin for AdminService {
     }
 }
 
-fn type_status(info: &TypeInfo) -> v1::TypeStatus {
+fn type_status(engine: &Engine, info: &TypeInfo) -> v1::TypeStatus {
+    let home = engine.home_of(info.name);
     v1::TypeStatus {
         name: info.name.to_owned(),
         durability: info.durability.to_string(),
         methods: info.methods.iter().map(method_status).collect(),
         activations: info.activations,
+        group: engine.layout().group_of(home.first()).unwrap_or_default().to_owned(),
+        first_shard: home.first().0.into(),
+        shard_count: home.count().get().into(),
     }
 }
 

@@ -203,7 +203,7 @@ impl Cluster {
             "{} lives on no one node; call the one of a node through client_of(node)",
             A::TYPE
         );
-        let shard = id::<A>(key.as_ref()).shard(self.nodes.shards());
+        let shard = id::<A>(key.as_ref()).shard(self.nodes.layout().home(A::OPTIONS.home));
         let owner = self.nodes.register.owner(shard).expect("the test began when every shard had an owner");
         self.nodes.name(self.nodes.number_of(owner))
     }

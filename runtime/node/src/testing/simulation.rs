@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenroom_core::ShardCount;
 use greenroom_core::actor::ActorMethods;
 use greenroom_core::workflow::Workflow;
+use greenroom_core::{ShardCount, ShardGroup, ShardLayout};
 use greenroom_testing::executor::Step;
 use greenroom_testing::nodes::Types;
 use greenroom_testing::{Nodes, World};
@@ -26,6 +26,8 @@ pub struct Simulation {
     types: Types,
     nodes: usize,
     shards: u16,
+    /// The groups: name and nodes.
+    groups: Vec<(String, usize)>,
     seeds: Range<u64>,
 }
 
@@ -47,22 +49,32 @@ impl Default for Simulation {
 impl Simulation {
     /// Three nodes without actor types, and seed 0.
     pub fn new() -> Self {
-        Self { types: Arc::new(|engine| engine), nodes: 3, shards: 16, seeds: 0..1 }
+        Self { types: Arc::new(|engine, _| engine), nodes: 3, shards: 16, groups: Vec::new(), seeds: 0..1 }
     }
 
     /// The nodes serve this actor type.
     pub fn actor<A: ActorMethods>(self) -> Self {
         let before = self.types;
-        Self { types: Arc::new(move |engine| before(engine).register::<A>()), ..self }
+        Self { types: Arc::new(move |engine, group| before(engine, group).register::<A>()), ..self }
+    }
+
+    /// The nodes of this group serve this actor type, and no other nodes do.
+    pub fn actor_on<A: ActorMethods>(self, group: &str) -> Self {
+        let (before, only) = (self.types, group.to_owned());
+        let types: Types = Arc::new(move |engine, group| match before(engine, group) {
+            engine if group == Some(&*only) => engine.register::<A>(),
+            engine => engine,
+        });
+        Self { types, ..self }
     }
 
     /// The nodes serve this workflow.
     pub fn workflow<W: Workflow>(self) -> Self {
         let before = self.types;
-        Self { types: Arc::new(move |engine| before(engine).workflow::<W>()), ..self }
+        Self { types: Arc::new(move |engine, group| before(engine, group).workflow::<W>()), ..self }
     }
 
-    /// So many nodes, `node-0` and so on; the default is 3.
+    /// So many general nodes, `node-0` and so on; the default is 3.
     pub fn nodes(self, nodes: usize) -> Self {
         assert!(nodes > 0, "a cluster without nodes serves nothing; say at least 1");
         Self { nodes, ..self }
@@ -71,6 +83,14 @@ impl Simulation {
     /// So many shards; the default is 16. A real cluster has 1,024, which a test seldom needs and waits longer for.
     pub fn shards(self, shards: u16) -> Self {
         Self { shards, ..self }
+    }
+
+    /// And a group of so many nodes, for types that are pinned to it: of the group `gpu` they are `gpu-0` and so on. It has
+    /// shards of its own, as many as [`shards`](Self::shards) says.
+    pub fn group(mut self, name: &str, nodes: usize) -> Self {
+        assert!(nodes > 0, "a group without nodes serves nothing; say at least 1");
+        self.groups.push((name.to_owned(), nodes));
+        self
     }
 
     /// This seed only.
@@ -108,8 +128,8 @@ impl Simulation {
         let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
         let entered = runtime.enter();
         let world = World::new(seed, Arc::new(()), None);
-        let shards = ShardCount::new(self.shards).expect("a cluster has at least one shard");
-        let nodes = Nodes::new(&world, self.nodes, shards, self.types.clone());
+        let of_groups: Vec<_> = self.groups.iter().map(|(_, nodes)| *nodes).collect();
+        let nodes = Nodes::with_groups(&world, self.nodes, &of_groups, self.layout(), self.types.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(&nodes, &body))));
         // What is left over would keep itself in memory; some of it starts tasks when it is dropped.
         let leftovers = catch_unwind(AssertUnwindSafe(|| nodes.dismantle()));
@@ -121,6 +141,12 @@ impl Simulation {
             resume_unwind(panic);
         }
         History { events, hash }
+    }
+
+    fn layout(&self) -> ShardLayout {
+        let shards = ShardCount::new(self.shards).expect("a cluster has at least one shard");
+        let groups = self.groups.iter().map(|(name, _)| ShardGroup { name: name.into(), shards });
+        ShardLayout::new(shards, groups).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

@@ -35,7 +35,7 @@ impl Theatre {
         let _ = witness.world.set(Arc::downgrade(&world));
         world.set_conditions(|conditions| *conditions = program.conditions);
         world.trace.add(program.to_string());
-        let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder| {
+        let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder, _: Option<&str>| {
             engine
                 .register::<Keeper>()
                 .register::<Shelf>()
