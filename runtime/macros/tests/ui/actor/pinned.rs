@@ -19,8 +19,4 @@ struct WrongName;
 #[actor(crate = "greenroom_core", pinned)]
 struct NoName;
 
-#[derive(Actor, Default, Serialize, Deserialize)]
-#[actor(crate = "greenroom_core", pinned("gpu", "disk"))]
-struct TwoNames;
-
 fn main() {}
