@@ -105,8 +105,8 @@ impl ClusterError {
         if page.groups.is_empty() && layout.groups().is_empty() {
             return Err(Self::OtherShardCount { found: page.shards.get(), asked: layout.total().get() });
         }
-        let of_groups: u16 = page.groups.iter().map(|group| group.shards.get()).sum();
-        let mut found = page.shards.get().saturating_sub(of_groups).to_string();
+        let of_groups: u32 = page.groups.iter().map(|group| u32::from(group.shards.get())).sum();
+        let mut found = u32::from(page.shards.get()).saturating_sub(of_groups).to_string();
         page.groups.iter().for_each(|group| found += &format!(" and {}={}", group.name, group.shards.get()));
         Err(Self::OtherGroups { found, asked: layout.to_string() })
     }
