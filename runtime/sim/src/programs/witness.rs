@@ -213,11 +213,10 @@ impl Witness {
         let Some(origin) = self.origins.get(script.id) else { return };
         match origin.by {
             Some(By::Tell) if origin.from.is_relaxed() => {
-                if !state.has_ended(origin.from, origin.parent) {
-                    let message =
-                        format!("№{} begins by Tell, but №{} has not ended", script.id, origin.parent);
-                    self.violate("i3_a_message_leaves_after_its_turn", message);
-                }
+                let has_ended = state.has_ended(origin.from, origin.parent).then_some(());
+                let message =
+                    || format!("№{} begins by Tell, but №{} has not ended", script.id, origin.parent);
+                self.check("i3_a_message_leaves_after_its_turn", has_ended.ok_or_else(message));
             }
             Some(By::Call) => {
                 let left = state.left.get(&script.id).map_or(&[][..], Vec::as_slice);
