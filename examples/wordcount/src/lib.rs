@@ -28,3 +28,25 @@ impl Word {
         self.seen
     }
 }
+
+/// What is written about a run. In a cluster with the group `reports` it is on the nodes of that group, where it takes no
+/// time from the counting; in any other cluster it is among the words.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(pinned("reports"))]
+pub struct Report {
+    lines: Vec<String>,
+}
+
+#[actor_methods]
+impl Report {
+    /// Writes a line and returns how many there are.
+    pub async fn write(&mut self, line: String) -> usize {
+        self.lines.push(line);
+        self.lines.len()
+    }
+
+    /// All lines.
+    pub async fn lines(&self) -> Vec<String> {
+        self.lines.clone()
+    }
+}

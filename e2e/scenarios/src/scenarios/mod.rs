@@ -1,6 +1,7 @@
 //! The scenarios, one subject per file.
 
 mod chart;
+mod groups;
 mod namespace;
 mod network;
 mod operator;
@@ -88,6 +89,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!(
         operator::refuses_scaling,
         "a changed number of replicas is refused with a condition, and loses nothing"
+    ),
+    scenario!(
+        groups::pinned,
+        "actors of a pinned type are on the pods of their group, and no others are there"
     ),
     scenario!(placements::with_kubectl, "every use of kubectl on placements"),
     scenario!(placements::forbidden, "a user without the right gets 403"),
