@@ -21,7 +21,8 @@ pub fn check(input: &[u8]) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let shards = ShardCount::new(512).expect("it is within the limits");
     let store = StoreId(Uuid::from_u128(5));
-    let member = Member { store, node: "node-0".into(), incarnation: Incarnation(3), group: Some("gpu".into()) };
+    let member =
+        Member { store, node: "node-0".into(), incarnation: Incarnation(3), group: Some("gpu".into()) };
     let owner = NodeRun { store, incarnation: Incarnation(3) };
     let in_sync = vec![store];
     let entry = Entry { epoch: Epoch(7), owner, prev: None, in_sync, evidence: Evidence::default() };
