@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use greenroom_client::{CallOptions, Client};
 use greenroom_core::request::RequestContext;
+use greenroom_core::streams::Handle;
 use greenroom_core::{ActorId, CallError, CallId, Payload};
 use greenroom_proto::convert::NO_GATEWAY;
 use jiff::SignedDuration;
@@ -72,8 +73,12 @@ pub(crate) async fn run(args: Args) -> Result {
             failure = target.hopeless() => Err(failure),
         }
     });
-    let reply = reply.await?;
-    print_reply(&reply.map_err(|error| failure(&args, error))?, args.output)
+    let reply = reply.await?.map_err(|error| failure(&args, error))?;
+    print_reply(&reply, args.output)?;
+    if serde_json::from_str::<Handle>(&reply).is_ok() {
+        output::remark("this is a stream, by its id; with --items the items are printed as they come");
+    }
+    Ok(())
 }
 
 fn request_context(entries: &[(String, String)]) -> Result<RequestContext> {

@@ -5,8 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use greenroom::testing::{Cluster, Simulation};
-use greenroom::{Actor, CallError, Cx, Result, actor_methods};
+use greenroom::{Actor, ActorId, CallError, CallOptions, Cx, Items, Result, actor_methods};
 use serde::{Deserialize, Serialize};
 
 /// Remembers who asked it; every node has its own.
@@ -21,6 +22,11 @@ impl Notes {
     fn ask(&mut self, who: String) -> Vec<String> {
         self.asked_by.push(who);
         self.asked_by.clone()
+    }
+
+    /// Who asked, one after the other.
+    fn names(&self, cx: &Cx) -> Result<Items<String>> {
+        Ok(cx.items(stream::iter(self.asked_by.clone()))?)
     }
 
     /// Asks a guest, who asks the notes of its own node.
@@ -105,6 +111,28 @@ fn a_cycle_over_a_local_actor_is_found_also_if_it_leaves_the_node() {
         let far = notes.send_far(there, here).await.unwrap_err().to_string();
         assert!(near.contains("deadlock") && far.contains("deadlock"), "{near}; {far}");
         assert!(cluster.elapsed() - begun < Duration::from_secs(1), "{:?}", cluster.elapsed() - begun);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stream_of_a_local_actor_is_read_on_its_node_and_elsewhere_the_error_says_so() {
+    simulation().run(async |cluster| {
+        let (here, there) = (cluster.client_of("node-0"), cluster.client_of("node-1"));
+        here.actor::<Notes>("wall").ask("anna".into()).await?;
+        there.actor::<Notes>("wall").ask("bert".into()).await?;
+        let mut names = here.actor::<Notes>("wall").names().await?;
+        assert_eq!(names.next().await, Some(Ok("anna".into())));
+        assert_eq!(names.next().await, None);
+
+        // By hand, as a script does: the stream of one node asked for at another.
+        let wall: ActorId = "Notes/wall".parse().unwrap();
+        let options = CallOptions::default;
+        let handle = here.call_json(&wall, "names", "{}", options()).await.unwrap();
+        let elsewhere = there.call_json(&wall, "@next", &handle, options()).await.unwrap();
+        assert!(elsewhere.contains("unavailable") && elsewhere.contains("local actor"), "{elsewhere}");
+        let at_home = here.call_json(&wall, "@next", &handle, options()).await.unwrap();
+        assert!(at_home.contains("anna") && !at_home.contains("bert"), "{at_home}");
         Ok(())
     });
 }

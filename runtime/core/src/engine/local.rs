@@ -11,7 +11,8 @@
 
 use super::Core;
 use super::activation::AnyActivation;
-use crate::call::{Chain, Frame};
+use crate::call::Chain;
+use crate::identity::ActorId;
 
 /// Whether listings show an activation.
 pub(super) fn is_listed(activation: &dyn AnyActivation) -> bool {
@@ -21,16 +22,18 @@ pub(super) fn is_listed(activation: &dyn AnyActivation) -> bool {
 impl Core {
     /// Takes the frames out of a chain from elsewhere that may be of another node's actors.
     pub(super) fn forget_local_frames(&self, chain: &mut Chain) {
-        if self.nowhere.is_none() || !chain.frames().any(|frame| self.is_local(frame)) {
+        if self.nowhere.is_none() || !chain.frames().any(|frame| self.is_local(&frame.actor)) {
             return;
         }
-        let mut frames: Vec<_> = chain.frames().filter(|frame| !self.is_local(frame)).cloned().collect();
+        let mut frames: Vec<_> =
+            chain.frames().filter(|frame| !self.is_local(&frame.actor)).cloned().collect();
         frames.reverse();
         *chain = Chain::from_outermost(frames);
     }
 
-    fn is_local(&self, frame: &Frame) -> bool {
-        let table = self.types.get(frame.actor.actor_type.as_str());
+    /// Whether every node has its own actor of this name.
+    pub(super) fn is_local(&self, actor: &ActorId) -> bool {
+        let table = self.types.get(actor.actor_type.as_str());
         table.is_some_and(|table| table.options().local)
     }
 }

@@ -189,7 +189,7 @@ pub(super) async fn answer(engine: Arc<Core>, call: Call) -> CallResult {
     }
     let pull: Pull = call.arguments.decode("what is asked of a stream")?;
     let Some(stream) = engine.streams.find(&call.target, pull.stream.0) else {
-        let gone = End::Gone(format!("{} has no such stream: it has left memory or moved", call.target));
+        let gone = End::Gone(engine.why_no_stream(&call.target));
         return Ok(Batch::of(Vec::new(), Some(gone), content_type).encode(content_type)?);
     };
     let now = engine.env.now();
@@ -234,6 +234,17 @@ fn fit(
 }
 
 impl Core {
+    fn why_no_stream(&self, actor: &ActorId) -> String {
+        match self.is_local(actor) {
+            // Its namesake on another node may have it, and a pull never reaches that one.
+            true => format!(
+                "{actor} is a local actor, and the one of this node has no such stream: it has left memory, or the \
+                 stream was opened on another node, where alone it can be read"
+            ),
+            false => format!("{actor} has no such stream: it has left memory or moved"),
+        }
+    }
+
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
     }

@@ -2,116 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+mod messages;
+mod rig;
 
-use rustix::process::{Pid, Signal, kill_process};
+use std::process::{Child, Command, Stdio};
+
+use rig::{Directory, MANIFEST, signal};
+use rustix::process::Signal;
 use serde_json::Value;
-
-const MANIFEST: &str = "\
-apiVersion: greenroom.dev/v1alpha1
-kind: ActorCluster
-metadata:
-  name: demo
-spec:
-  replicas: 2
-  shards: 16
-";
-
-/// A directory with a manifest, in which commands are run.
-struct Directory(tempfile::TempDir);
-
-/// A running `greenroom dev`; it is killed with the test, and takes its nodes with it.
-struct Dev {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Directory {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("cluster.yaml"), MANIFEST).unwrap();
-        Self(directory)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
-        command.args(args).current_dir(self.path()).env_remove("GREENROOM_DATA");
-        // Nothing here is to reach for the Kubernetes of whoever runs the tests.
-        command.env_remove("KUBECONFIG").env("HOME", self.path());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// What a command prints; it must succeed.
-    fn stdout(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-
-    /// What a command complains about; it must fail.
-    fn stderr(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn start(&self) -> Dev {
-        let mut command = self.command(&["dev", "cluster.yaml"]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut dev = Dev { child, lines };
-        dev.wait_for("demo: ready, 2 nodes serve 16 shards");
-        dev
-    }
-
-    fn pid_of(&self, node: &str) -> u64 {
-        let nodes: Value = serde_json::from_str(&self.stdout(&["get", "nodes", node, "-o", "json"])).unwrap();
-        nodes["items"][0]["pid"].as_u64().unwrap()
-    }
-}
-
-impl Dev {
-    fn wait_for(&mut self, wanted: &str) {
-        let mut seen = Vec::new();
-        for line in self.lines.by_ref() {
-            let line = line.unwrap();
-            if line.contains(wanted) {
-                return;
-            }
-            seen.push(line);
-        }
-        panic!("`greenroom dev` ended without saying {wanted:?}; it said\n{}", seen.join("\n"));
-    }
-
-    /// As Ctrl-C does.
-    fn interrupt(mut self) {
-        signal(self.child.id().into(), Signal::INT);
-        self.wait_for("stopped; the state stays in");
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // It has ended already if the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn signal(pid: u64, signal: Signal) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
-}
 
 #[test]
 fn calls_are_answered_and_the_state_outlives_the_cluster() {
