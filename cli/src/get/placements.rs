@@ -10,8 +10,9 @@ use crate::output::{Column, Row, age};
 /// List the actors that are in memory, and on which nodes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only this placement, by its object name
-    name: Option<String>,
+    /// Only this actor, actors of this type, or the placement with this object name
+    #[arg(value_name = "TYPE/KEY|TYPE|NAME")]
+    what: Option<String>,
     /// Only actors of this type
     #[arg(long = "type", value_name = "TYPE")]
     actor_type: Option<String>,
@@ -89,20 +90,58 @@ impl From<greenroom_proto::v1::Placement> for PlacementRow {
 }
 
 pub(super) async fn run(args: Args) -> Result {
-    let Args { name, actor_type, key, node, common } = args;
-    common.list(async |cluster| list(cluster, name, node, PlacementFilter { actor_type, key }).await).await
+    let Args { what, actor_type, key, node, common } = args;
+    let what = What::of(what);
+    common.list(async |cluster| list(cluster, &what, node, PlacementFilter { actor_type, key }).await).await
 }
 
 async fn list(
     cluster: &Cluster,
-    name: Option<String>,
+    what: &What,
     node: Option<String>,
-    filter: PlacementFilter,
+    mut filter: PlacementFilter,
 ) -> Result<Vec<PlacementRow>> {
+    // The nodes send no more than is asked for.
+    if let What::Type(actor_type) | What::Actor { actor_type, .. } = what {
+        filter.actor_type.get_or_insert_with(|| actor_type.clone());
+    }
+    if let What::Actor { key, .. } = what {
+        filter.key.get_or_insert_with(|| key.clone());
+    }
     let mut rows: Vec<_> = cluster.placements(&filter).await?.into_iter().map(PlacementRow::from).collect();
-    rows.retain(|row| name.as_ref().is_none_or(|name| row.name == *name));
+    rows.retain(|row| what.matches(row));
     rows.retain(|row| node.as_ref().is_none_or(|node| row.node == *node));
     Ok(rows)
+}
+
+/// What the first argument means: a slash is in no type and in no object name, and a hyphen in every object name and in no
+/// type.
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    Everything,
+    Actor { actor_type: String, key: String },
+    Type(String),
+    Named(String),
+}
+
+impl What {
+    fn of(argument: Option<String>) -> Self {
+        let Some(argument) = argument else { return Self::Everything };
+        match argument.split_once('/') {
+            Some((actor_type, key)) => Self::Actor { actor_type: actor_type.into(), key: key.into() },
+            None if argument.contains('-') => Self::Named(argument),
+            None => Self::Type(argument),
+        }
+    }
+
+    fn matches(&self, row: &PlacementRow) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Actor { actor_type, key } => row.actor_type == *actor_type && row.key == *key,
+            Self::Type(actor_type) => row.actor_type == *actor_type,
+            Self::Named(name) => row.name == *name,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +166,19 @@ pub(crate) mod tests {
 
     fn rows() -> Vec<PlacementRow> {
         vec![placement("page-1", 7), placement("page-22", 1023)]
+    }
+
+    #[test]
+    fn an_actor_a_type_and_an_object_name_are_told_apart() {
+        let rows = rows();
+        let found = |argument: &str| {
+            let what = What::of(Some(argument.into()));
+            rows.iter().filter(|row| what.matches(row)).map(|row| row.key.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("Counter/page-22"), ["page-22"]);
+        assert_eq!(found("Counter"), ["page-1", "page-22"]);
+        assert_eq!(found("counter-page-1"), ["page-1"]);
+        assert!(found("KeyValue").is_empty() && found("Counter/page").is_empty());
     }
 
     #[test]
