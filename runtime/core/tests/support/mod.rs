@@ -39,6 +39,7 @@ pub(crate) struct Disk {
     records: Mutex<Vec<Record>>,
     durable: Mutex<BTreeMap<Shard, Seq>>,
     rows_read: AtomicUsize,
+    read_time: Mutex<Duration>,
     new_at: Instant,
 }
 
@@ -48,6 +49,7 @@ impl Default for Disk {
             records: Mutex::default(),
             durable: Mutex::default(),
             rows_read: AtomicUsize::new(0),
+            read_time: Mutex::default(),
             new_at: Instant::now(),
         }
     }
@@ -63,6 +65,11 @@ impl Disk {
     /// Everything that was ever appended.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.records.lock().clone()
+    }
+
+    /// From now on reading rows takes so long.
+    pub(crate) fn set_read_time(&self, time: Duration) {
+        *self.read_time.lock() = time;
     }
 
     /// What a crash leaves that only kept the first records.
@@ -136,7 +143,14 @@ impl Journal for Disk {
         let records = records.iter().filter(|record| record.shard == shard && self.is_durable(record));
         let rows = replay(records.flat_map(|record| record.rows()), &range, limit);
         self.rows_read.fetch_add(rows.len(), Ordering::Relaxed);
-        std::future::ready(Ok(rows)).boxed()
+        let time = *self.read_time.lock();
+        async move {
+            if !time.is_zero() {
+                tokio::time::sleep(time).await;
+            }
+            Ok(rows)
+        }
+        .boxed()
     }
 
     fn last(&self, shard: Shard) -> BoxFuture<'static, Result<Position, JournalError>> {

@@ -66,6 +66,33 @@ async fn signals_come_in_their_order_whether_early_late_or_over_a_crash() {
     assert!(ears.signal("number", &5).await.unwrap_err().to_string().contains("has ended"));
 }
 
+/// Does something, and then waits for a signal.
+#[workflow]
+async fn sentry(flow: Flow) -> Result<u32> {
+    flow.step("post", |by| by.actor::<Book>("a").add("post".into())).await?;
+    Ok(flow.wait_for("number").await?)
+}
+
+/// The function is about to leave memory (it looks every 10 s whether it only waits), and its actor is busy: the signal
+/// comes into the mailbox first, the suspension behind it.
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_comes_just_before_a_suspension_is_not_slept_through() {
+    for look in [Duration::from_secs(10), Duration::from_secs(20)] {
+        let shop = Shop::open(|engine| engine.workflow::<sentry>());
+        let post = shop.workflow::<sentry>("x");
+        post.start(()).await.unwrap();
+        tokio::time::sleep(look - Duration::from_millis(500)).await;
+        shop.node.disk.set_read_time(Duration::from_secs(1));
+        let (status, signal) = (post.status(), post.signal("number", &7));
+        let (status, signal) = tokio::join!(status, signal);
+        assert_eq!(status.unwrap().state, WorkflowState::Running);
+        signal.unwrap();
+        shop.node.disk.set_read_time(Duration::ZERO);
+        let heard = tokio::time::timeout(Duration::from_mins(1), post.result()).await;
+        assert_eq!(heard.expect("the signal is heard").unwrap(), 7, "{look:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_signal_of_another_type_is_an_error_of_the_function() {
     let shop = Shop::open(|engine| engine.workflow::<listener>());

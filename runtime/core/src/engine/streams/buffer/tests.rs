@@ -125,3 +125,12 @@ fn promised_room_counts_until_it_is_released_and_no_turn_waits_for_itself() {
     buffer.finish(End::Done);
     assert_eq!(buffer.promise(other), Room::Ended);
 }
+
+#[test]
+fn what_a_stream_was_opened_with_is_not_dropped_for_what_is_pushed() {
+    let mut buffer = Buffer::new(vec![item(0), item(1)], 1, WhenFull::DropOldest);
+    buffer.push(item(2));
+    buffer.push(item(3));
+    let (items, _) = buffer.look(9).expect("three items wait");
+    assert_eq!(items.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 3]);
+}
