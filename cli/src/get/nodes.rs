@@ -174,9 +174,9 @@ pub(crate) mod tests {
         demo-1   Absent         -             -       -         -        -
         ");
         insta::assert_snapshot!(render_list(&rows, ListFormat::Wide).unwrap(), @r"
-        NAME     PHASE     SHARDS   ACTIVATIONS   CALLS   COMMITS   UPTIME   PID   INCARNATION   VERSION   GATEWAY          ADMIN            STORE
-        demo-0   Active   341/342            12    1000       900    1m01s   100             3   0.1.0     127.0.0.1:4000   127.0.0.1:4200   0190
-        demo-1   Absent         -             -       -         -        -     -             -   -         -                -                -
+        NAME     PHASE     SHARDS   ACTIVATIONS   CALLS   COMMITS   UPTIME   GROUP   PID   INCARNATION   VERSION   GATEWAY          ADMIN            STORE
+        demo-0   Active   341/342            12    1000       900    1m01s   -       100             3   0.1.0     127.0.0.1:4000   127.0.0.1:4200   0190
+        demo-1   Absent         -             -       -         -        -   -         -             -   -         -                -                -
         ");
     }
 
