@@ -1,9 +1,11 @@
-//! What threads share without a lock: the standard library's atomics, named in one place, so that `runtime/models` can
-//! compile the files that use them with loom's.
+//! What threads share: locks and atomics, named in one place, so that `runtime/models` can compile the files that use them
+//! with loom's.
 
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+pub(crate) use crossbeam_utils::atomic::AtomicCell;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use tokio::sync::Notify;
 
 /// Into how many parts counters are divided: a power of two, and at least as many as a node's busy threads usually are.

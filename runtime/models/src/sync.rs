@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 pub(crate) use loom::sync::Arc;
-use loom::sync::MutexGuard;
+pub(crate) use loom::sync::MutexGuard;
 pub(crate) use loom::sync::atomic::Ordering;
 use loom::sync::atomic::fence;
 
@@ -22,10 +22,14 @@ pub(crate) const STRIPES: usize = 2;
 
 /// A mutex that a panic does not poison.
 #[derive(Debug, Default)]
-struct Mutex<T>(loom::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().expect("a model ends with its first panic")
     }
 }
@@ -58,10 +62,37 @@ macro_rules! atomic {
         }
     };
 }
-atomic!(AtomicBool of bool, store -> ());
+atomic!(AtomicBool of bool, store -> (), swap -> bool);
 atomic!(AtomicU64 of u64, store -> (), fetch_add -> u64);
 pub(crate) use loom::sync::atomic::AtomicU32;
 atomic!(AtomicUsize of usize, fetch_add -> usize, fetch_sub -> usize);
+
+/// A value that is exchanged in one step, as crossbeam's. loom orders the exchanges by their number, and runs nothing else
+/// between that and what follows here.
+#[derive(Debug, Default)]
+pub(crate) struct AtomicCell<T> {
+    exchanges: loom::sync::atomic::AtomicUsize,
+    value: std::sync::Mutex<T>,
+}
+
+impl<T: Default> AtomicCell<T> {
+    pub(crate) const fn is_lock_free() -> bool {
+        true
+    }
+
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: std::sync::Mutex::new(value), ..Self::default() }
+    }
+
+    pub(crate) fn swap(&self, value: T) -> T {
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
+        std::mem::replace(&mut *self.value.lock().expect("a model ends with its first panic"), value)
+    }
+
+    pub(crate) fn take(&self) -> T {
+        self.swap(T::default())
+    }
+}
 
 /// Wakes those who asked to be woken before, as tokio's `notify_waiters`.
 #[derive(Debug, Default)]

@@ -1,27 +1,27 @@
 //! The actor in memory, with its turn lock and its mailbox.
 //!
-//! The turn lock is first come, first served: an exclusive turn has the actor for itself, concurrent turns run
-//! together, and nobody overtakes who waits. The one exception: a concurrent turn may re-enter an actor that its own
-//! call chain is reading, past waiting writers, since waiting for them would be a deadlock.
+//! The turn lock (see `turn_lock`) is first come, first served. The one exception: a concurrent turn may re-enter an
+//! actor that its own call chain is reading, past waiting writers, since waiting for them would be a deadlock.
 //!
-//! The state sits in an `Arc` that the turn takes out of the cell. An exclusive turn holds the only reference (readers
-//! have given theirs back before it is granted), so it can borrow mutably without `unsafe`, and its future owns what it
-//! works on. **Invariant**: while an exclusive turn runs, the cell is empty; so a second one cannot start.
+//! The state sits in an `Arc` that the turn takes out of the turn lock. **Invariant**: an exclusive turn holds the only
+//! reference (readers have given theirs back before it is granted), so it can borrow mutably without `unsafe`, and its
+//! future owns what it works on.
 //!
-//! Between turns the state rests where a turn that ends where it begins can take it without the cell's lock: see `rest`.
+//! Between turns the state rests (see `rest`) where a turn that ends where it begins can take it without a lock. How the
+//! two work together is in `turns`.
 //!
 //! A turn that was dropped in the middle leaves its [`TurnGuard`] behind, which rolls the state back.
 
 mod guard;
 mod rest;
+mod turn_lock;
+mod turns;
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -37,7 +37,9 @@ use crate::identity::{ActorId, Seq};
 use crate::index::IndexRows;
 use crate::shard::OwnedShard;
 pub(crate) use guard::TurnGuard;
-use rest::{Recalled, Rest};
+pub(crate) use turn_lock::{EnterError, Entry};
+use turn_lock::{Granted, Waits};
+use turns::Turns;
 
 /// The state of an actor and what belongs to it. An exclusive turn borrows all of it, concurrent turns share it.
 ///
@@ -66,20 +68,15 @@ pub type SharedState<A> = triomphe::Arc<Loaded<A>>;
 #[repr(C)]
 pub(crate) struct Activation<A: Actor> {
     id: ActorId,
-    rest: Rest<A>,
     table: Arc<dyn Dispatch>,
     shard: Arc<OwnedShard>,
-    cell: Mutex<Cell<A>>,
+    turns: Turns<SharedState<A>, Wants<A>, Kept<A>>,
     engine: Arc<Core>,
     activated_unix_ms: u64,
 }
 
-#[repr(C)]
-struct Cell<A: Actor> {
-    /// `None` before it is loaded, while it rests, and while an exclusive turn has it.
-    loaded: Option<SharedState<A>>,
-    turns: Turns,
-    waiting: VecDeque<Waiter<A>>,
+/// What is kept under the turn lock, beside turns.
+struct Kept<A> {
     /// See [`idle_since`](Activation::idle_since).
     last_used: Instant,
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
@@ -97,20 +94,6 @@ enum Aside<A> {
     Refused(Box<str>),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turns {
-    None,
-    Concurrent(u32),
-    Exclusive,
-    /// The activation has left memory: whoever still holds it looks for another.
-    Gone,
-}
-
-struct Waiter<A: Actor> {
-    exclusive: bool,
-    wants: Wants<A>,
-}
-
 /// What becomes of the turn that a waiter gets.
 enum Wants<A: Actor> {
     /// The waiter runs it.
@@ -119,31 +102,13 @@ enum Wants<A: Actor> {
     Run(Box<dyn HandedOff<A>>),
 }
 
-impl<A: Actor> Waiter<A> {
+impl<A: Actor> Waits for Wants<A> {
     fn has_left(&self) -> bool {
-        match &self.wants {
-            Wants::Turn(grant) => grant.is_closed(),
-            Wants::Run(call) => call.is_abandoned(),
+        match self {
+            Self::Turn(grant) => grant.is_closed(),
+            Self::Run(call) => call.is_abandoned(),
         }
     }
-}
-
-/// Why a turn cannot begin.
-pub(crate) enum EnterError {
-    /// The activation has left memory; look for another.
-    Gone,
-    /// The mailbox is full.
-    Overloaded,
-}
-
-/// How a turn enters.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    pub(crate) exclusive: bool,
-    /// The call chain holds a concurrent turn of this actor already.
-    pub(crate) reenter: bool,
-    /// How many may wait before it.
-    pub(crate) mailbox: usize,
 }
 
 impl<A: Actor> Activation<A> {
@@ -154,17 +119,9 @@ impl<A: Actor> Activation<A> {
         engine: Arc<Core>,
     ) -> Self {
         table.counters().activated();
-        let cell = Cell {
-            loaded: None,
-            turns: Turns::None,
-            waiting: VecDeque::new(),
-            last_used: engine.env().now(),
-            lost: Seq(0),
-            aside: Aside::Nothing,
-        };
+        let turns = Turns::new(Kept { last_used: engine.env().now(), lost: Seq(0), aside: Aside::Nothing });
         let activated_unix_ms = engine.env().unix_ms();
-        let (rest, cell) = (Rest::default(), Mutex::new(cell));
-        Self { id, rest, table, shard, cell, engine, activated_unix_ms }
+        Self { id, table, shard, turns, engine, activated_unix_ms }
     }
 
     pub(crate) fn table(&self) -> &Arc<dyn Dispatch> {
@@ -175,53 +132,31 @@ impl<A: Actor> Activation<A> {
         &self.engine
     }
 
-    /// The cell as it is, with a state that rests in it; a turn that has such a state becomes an ordinary exclusive one.
-    fn lock(&self) -> MutexGuard<'_, Cell<A>> {
-        let mut cell = self.cell.lock();
-        match self.rest.recall() {
-            Recalled::Nothing => {}
-            Recalled::State(state) => cell.loaded = Some(state),
-            Recalled::WithATurn => cell.turns = Turns::Exclusive,
-        }
-        cell
-    }
-
     /// How long there has been no turn, as far as is known: a turn that ends only leaves a mark (reading the clock costs
     /// as much as a short turn), and whoever asks here next takes that time for its end.
-    fn idle_since(&self, cell: &mut Cell<A>, now: Instant) -> Duration {
-        if self.rest.was_used() {
-            cell.last_used = now;
+    fn idle_since(&self, kept: &mut Kept<A>, now: Instant) -> Duration {
+        if self.turns.was_used() {
+            kept.last_used = now;
         }
-        now.saturating_duration_since(cell.last_used)
+        now.saturating_duration_since(kept.last_used)
     }
 
     /// A turn, if nobody else has one or waits for one.
     pub(crate) fn enter_now(self: Arc<Self>, entry: Entry) -> Option<TurnGuard<A>> {
-        let mut cell = self.lock();
-        if !may_enter(&cell, entry) {
-            return None;
-        }
-        let (exclusive, loaded) = take_turn(&mut cell, entry.exclusive);
-        drop(cell);
-        Some(TurnGuard::new(self, exclusive, loaded))
+        let granted = self.turns.lock().turns.enter(entry);
+        granted.map(|granted| TurnGuard::new(self, granted))
     }
 
     /// Waits for a turn. The first turn of all is exclusive, whatever was asked for, so that it can load the state.
     pub(crate) async fn enter(self: &Arc<Self>, entry: Entry) -> Result<TurnGuard<A>, EnterError> {
         let granted = {
-            let mut cell = self.lock();
-            if may_enter(&cell, entry) {
-                let (exclusive, loaded) = take_turn(&mut cell, entry.exclusive);
-                return Ok(TurnGuard::new(self.clone(), exclusive, loaded));
+            let mut cell = self.turns.lock();
+            if let Some(granted) = cell.turns.enter(entry) {
+                return Ok(TurnGuard::new(self.clone(), granted));
             }
-            if cell.turns == Turns::Gone {
-                return Err(EnterError::Gone);
-            }
-            if cell.waiting.len() >= entry.mailbox {
-                return Err(EnterError::Overloaded);
-            }
+            cell.turns.has_room(entry.mailbox)?;
             let (grant, granted) = oneshot::channel();
-            cell.waiting.push_back(Waiter { exclusive: entry.exclusive, wants: Wants::Turn(grant) });
+            cell.turns.wait(entry.exclusive, Wants::Turn(grant));
             granted
         };
         granted.await.map_err(|_| EnterError::Gone)
@@ -236,31 +171,24 @@ impl<A: Actor> Activation<A> {
         arguments: T,
         make: impl FnOnce(T) -> Box<dyn HandedOff<A>>,
     ) -> Result<(), T> {
-        let mut cell = self.lock();
-        let free = cell.turns == Turns::None && cell.waiting.is_empty();
-        if free || cell.turns == Turns::Gone || cell.waiting.len() >= mailbox {
+        let mut cell = self.turns.lock();
+        if !cell.turns.is_taken() || cell.turns.has_room(mailbox).is_err() {
             return Err(arguments);
         }
-        cell.waiting.push_back(Waiter { exclusive, wants: Wants::Run(make(arguments)) });
+        cell.turns.wait(exclusive, Wants::Run(make(arguments)));
         Ok(())
     }
 
     /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what
-    /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end). Whether it is exclusive, and
-    /// the state for it.
-    pub(super) fn begin(&self, entry: Entry) -> Option<(bool, Option<SharedState<A>>)> {
-        if entry.exclusive
-            && let Some(state) = self.rest.take()
-        {
-            return Some((true, Some(state)));
-        }
-        let mut cell = self.lock();
-        may_enter(&cell, entry).then(|| take_turn(&mut cell, entry.exclusive))
+    /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end).
+    #[inline]
+    pub(super) fn begin(&self, entry: Entry) -> Option<Granted<SharedState<A>>> {
+        self.turns.begin(entry)
     }
 
     /// Why the actor could not be activated, if that is why this activation has gone.
     pub(crate) fn refusal(&self) -> Option<String> {
-        match &self.cell.lock().aside {
+        match &self.turns.peek().kept.aside {
             Aside::Refused(reason) => Some(reason.to_string()),
             _ => None,
         }
@@ -269,7 +197,7 @@ impl<A: Actor> Activation<A> {
     /// The state waits for `#[on_activate]` to run again.
     fn keep_aside(&self, loaded: Option<SharedState<A>>) {
         if let Some(kept) = loaded.and_then(|loaded| SharedState::try_unwrap(loaded).ok()) {
-            self.cell.lock().aside = Aside::Kept(Box::new(kept));
+            self.turns.peek().kept.aside = Aside::Kept(Box::new(kept));
         }
     }
 
@@ -282,7 +210,7 @@ impl<A: Actor> Activation<A> {
             loaded = roll_back(changed, before);
             if loaded.is_none() {
                 let written = slot.and_then(|slot| slot.write(&self.engine, &self.shard).ok());
-                self.cell.lock().lost = written.map_or(saw, |written| written.max(saw));
+                self.turns.peek().kept.lost = written.map_or(saw, |written| written.max(saw));
             }
             if waking || (self.table.wakes() && !A::OPTIONS.no_rollback) {
                 self.keep_aside(loaded.take());
@@ -295,101 +223,15 @@ impl<A: Actor> Activation<A> {
         self.give_back(own, exclusive, loaded);
     }
 
-    /// Takes a finished turn back: lays its state down if nobody has asked for the actor, else grants what may run now.
+    /// Gives a finished turn back, and its actor to whoever may run now.
     fn give_back(&self, own: impl Fn() -> Arc<Self>, exclusive: bool, loaded: Option<SharedState<A>>) {
-        self.rest.mark_used();
-        let loaded = match loaded {
-            Some(state) if exclusive => match self.rest.put(state) {
-                Ok(()) => return,
-                Err(state) => Some(state),
-            },
-            other => other,
-        };
-        let mut grants;
-        {
-            let mut cell = self.cell.lock();
-            if exclusive && self.rest.close() {
-                // Nobody has recalled the state, and there is none to put back.
-                cell.turns = Turns::Exclusive;
-            }
-            match cell.turns {
-                Turns::Exclusive if exclusive => {
-                    cell.loaded = loaded;
-                    cell.turns = Turns::None;
-                }
-                Turns::Concurrent(n) if n > 1 => cell.turns = Turns::Concurrent(n - 1),
-                Turns::Concurrent(_) => cell.turns = Turns::None,
-                // Abandoned while the turn ran.
-                _ => return,
-            }
-            // Given back under the lock: an exclusive turn granted next must find itself the only holder.
-            if cell.waiting.is_empty() && cell.waiting.capacity() == 0 {
-                return self.lay_down(&mut cell, exclusive);
-            }
-            grants = Vec::new();
-            while let Some(first) = cell.waiting.front() {
-                let may_run = match cell.turns {
-                    Turns::None => true,
-                    Turns::Concurrent(_) => !first.exclusive,
-                    Turns::Exclusive | Turns::Gone => false,
-                };
-                if !may_run {
-                    break;
-                }
-                if let Some(waiter) = cell.waiting.pop_front()
-                    && !waiter.has_left()
-                {
-                    let (exclusive, loaded) = take_turn(&mut cell, waiter.exclusive);
-                    grants.push((waiter.wants, TurnGuard::new(own(), exclusive, loaded)));
-                }
-            }
-            if cell.waiting.is_empty() && cell.waiting.capacity() > 8 {
-                cell.waiting = VecDeque::new();
-            }
-            self.lay_down(&mut cell, exclusive);
-        }
-        for (wants, guard) in grants {
-            match wants {
-                // A waiter that left in this moment gives the guard back, and its drop passes the turn on.
-                Wants::Turn(grant) => drop(grant.send(guard)),
-                Wants::Run(call) => handoff::hand_on(guard, call),
-            }
-        }
+        let guard = |wants, granted| (wants, TurnGuard::new(own(), granted));
+        self.turns.give_back(exclusive, loaded, guard, |(wants, guard)| match wants {
+            // A waiter that left in this moment gives the guard back, and its drop passes the turn on.
+            Wants::Turn(grant) => drop(grant.send(guard)),
+            Wants::Run(call) => handoff::hand_on(guard, call),
+        });
     }
-}
-
-impl<A: Actor> Activation<A> {
-    /// Lets the state rest after an exclusive turn, if nobody has the actor now. Turns that only read leave it in the
-    /// cell, where the next of them finds it.
-    fn lay_down(&self, cell: &mut Cell<A>, exclusive: bool) {
-        if exclusive
-            && cell.turns == Turns::None
-            && let Some(state) = cell.loaded.take()
-        {
-            self.rest.open(state);
-        }
-    }
-}
-
-fn may_enter<A: Actor>(cell: &Cell<A>, entry: Entry) -> bool {
-    let in_order = cell.waiting.is_empty() || entry.reenter;
-    match cell.turns {
-        Turns::None => in_order,
-        Turns::Concurrent(_) => in_order && !entry.exclusive,
-        Turns::Exclusive | Turns::Gone => false,
-    }
-}
-
-/// Marks the turn as given out; whether it is exclusive, and the state for it.
-fn take_turn<A: Actor>(cell: &mut Cell<A>, exclusive: bool) -> (bool, Option<SharedState<A>>) {
-    let exclusive = exclusive || cell.loaded.is_none();
-    let (turns, loaded) = match (exclusive, cell.turns) {
-        (true, _) => (Turns::Exclusive, cell.loaded.take()),
-        (false, Turns::Concurrent(n)) => (Turns::Concurrent(n + 1), cell.loaded.clone()),
-        (false, _) => (Turns::Concurrent(1), cell.loaded.clone()),
-    };
-    cell.turns = turns;
-    (exclusive, loaded)
 }
 
 /// A turn at its end.
@@ -465,7 +307,7 @@ impl<A: Actor> AnyActivation for Activation<A> {
     }
 
     fn waiting(&self) -> usize {
-        self.cell.lock().waiting.len()
+        self.turns.peek().turns.waiting()
     }
 
     fn table(&self) -> &Arc<dyn Dispatch> {
@@ -473,39 +315,37 @@ impl<A: Actor> AnyActivation for Activation<A> {
     }
 
     fn idle_for(&self, now: Instant) -> Option<Duration> {
-        let mut cell = self.lock();
-        (cell.turns == Turns::None).then(|| self.idle_since(&mut cell, now))
+        let mut cell = self.turns.lock();
+        cell.turns.is_idle().then(|| self.idle_since(&mut cell.kept, now))
     }
 
     fn deactivate_if_idle(&self, now: Instant, at_least: Duration) -> bool {
-        let mut cell = self.lock();
-        let idle = self.idle_since(&mut cell, now) >= at_least;
-        if cell.turns != Turns::None || !idle {
+        let mut cell = self.turns.lock();
+        let idle = self.idle_since(&mut cell.kept, now) >= at_least;
+        if !cell.turns.is_idle() || !idle {
             return false;
         }
-        let saw = match (&cell.loaded, &cell.aside) {
+        let saw = match (cell.turns.state(), &cell.kept.aside) {
             (Some(loaded), _) => loaded.write_behind(&self.engine, &self.shard),
             (None, Aside::Kept(kept)) => kept.write_behind(&self.engine, &self.shard),
-            (None, _) => Ok(cell.lost),
+            (None, _) => Ok(cell.kept.lost),
         };
         // What is not durable yet could not be loaded again.
         if self.shard.gate().committed().is_some_and(|committed| saw.map_or(true, |saw| committed < saw)) {
             return false;
         }
-        cell.turns = Turns::Gone;
-        (cell.loaded, cell.aside) = (None, Aside::Nothing);
+        cell.kept.aside = Aside::Nothing;
+        drop(cell.turns.leave_memory());
         true
     }
 
     fn abandon(&self) {
-        let mut cell = self.lock();
-        cell.turns = Turns::Gone;
-        cell.loaded = None;
-        cell.waiting.clear();
+        let waiting = self.turns.lock().turns.leave_memory();
+        drop(waiting);
     }
 
     fn is_gone(&self) -> bool {
-        self.cell.lock().turns == Turns::Gone
+        self.turns.peek().turns.is_gone()
     }
 
     fn as_any(&self) -> &dyn Any {

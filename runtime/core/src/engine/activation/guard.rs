@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::scratch::Scratch;
-use super::{Activation, Aside, Before, Ended, Loaded, SharedState, Turns};
+use super::{Activation, Aside, Before, Ended, Granted, Loaded, SharedState};
 use crate::actor::Actor;
 use crate::identity::Seq;
 
@@ -27,11 +27,7 @@ pub(crate) struct TurnGuard<A: Actor> {
 }
 
 impl<A: Actor> TurnGuard<A> {
-    pub(super) fn new(
-        activation: Arc<Activation<A>>,
-        exclusive: bool,
-        loaded: Option<SharedState<A>>,
-    ) -> Self {
+    pub(super) fn new(activation: Arc<Activation<A>>, (exclusive, loaded): Granted<SharedState<A>>) -> Self {
         let entered = activation.engine.turns.enter();
         Self {
             activation,
@@ -61,7 +57,7 @@ impl<A: Actor> TurnGuard<A> {
 
     /// The newest record that must be durable before the state is loaded.
     pub(crate) fn load_after(&self) -> Seq {
-        self.activation.cell.lock().lost
+        self.activation.turns.peek().kept.lost
     }
 
     /// Puts the loaded state in. A turn that only wants to read then lets others read too.
@@ -70,21 +66,17 @@ impl<A: Actor> TurnGuard<A> {
         self.loaded = Some(loaded.clone());
         if !exclusive {
             self.exclusive = false;
-            let mut cell = self.activation.cell.lock();
-            if cell.turns == Turns::Exclusive {
-                cell.loaded = Some(loaded);
-                cell.turns = Turns::Concurrent(1);
-            }
+            self.activation.turns.peek().turns.share(Some(loaded));
         }
     }
 
     /// The state that a failed turn went back to, if nobody has used it since.
     pub(crate) fn take_kept(&mut self) -> Option<Loaded<A>> {
-        let mut cell = self.activation.cell.lock();
-        match std::mem::replace(&mut cell.aside, Aside::Nothing) {
-            Aside::Kept(kept) => Some(*kept),
+        let kept = &mut self.activation.turns.peek().kept;
+        match std::mem::replace(&mut kept.aside, Aside::Nothing) {
+            Aside::Kept(loaded) => Some(*loaded),
             other => {
-                cell.aside = other;
+                kept.aside = other;
                 None
             }
         }
@@ -101,29 +93,24 @@ impl<A: Actor> TurnGuard<A> {
         (self.waking, self.changing) = (false, false);
         if !exclusive {
             self.exclusive = false;
-            let mut cell = self.activation.cell.lock();
-            if cell.turns == Turns::Exclusive {
-                cell.loaded.clone_from(&self.loaded);
-                cell.turns = Turns::Concurrent(1);
-            }
+            self.activation.turns.peek().turns.share(self.loaded.clone());
         }
     }
 
     /// How long nobody but this turn has used the actor.
     pub(crate) fn idle_for(&self, now: Instant) -> Duration {
-        self.activation.idle_since(&mut self.activation.cell.lock(), now)
+        self.activation.idle_since(&mut self.activation.turns.peek().kept, now)
     }
 
     /// Takes the activation out of memory, together with those who wait: they are told why if a reason is given.
     /// Everything that the state saw must be durable.
     pub(crate) fn refuse(mut self, reason: &str) {
         self.forget_state();
-        let mut cell = self.activation.cell.lock();
-        if cell.turns != Turns::Gone {
-            cell.turns = Turns::Gone;
-            cell.aside = Aside::Refused(reason.into());
+        let mut cell = self.activation.turns.peek();
+        if !cell.turns.is_gone() {
+            cell.kept.aside = Aside::Refused(reason.into());
         }
-        let waiting = std::mem::take(&mut cell.waiting);
+        let waiting = cell.turns.leave_memory();
         drop(cell);
         drop(waiting);
     }
@@ -132,15 +119,12 @@ impl<A: Actor> TurnGuard<A> {
     /// state again, and the order of those who wait stays. Everything that the state saw must be durable.
     pub(crate) fn retire(mut self) {
         self.forget_state();
-        let mut cell = self.activation.cell.lock();
-        if cell.waiting.iter().all(|waiter| waiter.has_left()) {
-            cell.turns = Turns::Gone;
-        }
+        self.activation.turns.peek().turns.leave_memory_if_unwanted();
     }
 
     fn forget_state(&mut self) {
         (self.loaded, self.changing) = (None, false);
-        self.activation.cell.lock().aside = Aside::Nothing;
+        self.activation.turns.peek().kept.aside = Aside::Nothing;
     }
 
     /// From now until [`changed`](Self::changed) a drop of this guard rolls the state back.

@@ -9,15 +9,11 @@
 //! state, or is seen by the turn that has it. For both exchange the same word: if the recall comes first, the turn that
 //! puts the state back has what was written before the recall, and that is the closed door.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam_utils::atomic::AtomicCell;
-
-use super::SharedState;
+use crate::sync::{AtomicBool, AtomicCell, Ordering};
 
 /// The place of a state between turns.
-pub(super) struct Rest<A> {
-    state: AtomicCell<Option<SharedState<A>>>,
+pub(super) struct Rest<S> {
+    state: AtomicCell<Option<S>>,
     /// The state is here, or with a turn that will bring it here. Changes under the lock of the activation only.
     open: AtomicBool,
     /// A turn has ended since somebody asked.
@@ -25,29 +21,29 @@ pub(super) struct Rest<A> {
 }
 
 /// What was recalled.
-pub(super) enum Recalled<A> {
+pub(super) enum Recalled<S> {
     /// Nothing rests here.
     Nothing,
-    State(SharedState<A>),
+    State(S),
     /// A turn has it and will give it back through the lock.
     WithATurn,
 }
 
-impl<A> Default for Rest<A> {
+impl<S> Default for Rest<S> {
     fn default() -> Self {
-        const { assert!(AtomicCell::<Option<SharedState<A>>>::is_lock_free(), "a state is one pointer") };
+        const { assert!(AtomicCell::<Option<S>>::is_lock_free(), "a state is one pointer") };
         Self { state: AtomicCell::new(None), open: AtomicBool::new(false), used: AtomicBool::new(true) }
     }
 }
 
-impl<A> Rest<A> {
+impl<S> Rest<S> {
     /// The state, if it rests here: the caller then has the actor for itself.
-    pub(super) fn take(&self) -> Option<SharedState<A>> {
+    pub(super) fn take(&self) -> Option<S> {
         if self.open.load(Ordering::Acquire) { self.state.take() } else { None }
     }
 
     /// Puts the state back that [`take`](Self::take) has given. `Err` gives it back again: it was recalled meanwhile.
-    pub(super) fn put(&self, state: SharedState<A>) -> Result<(), SharedState<A>> {
+    pub(super) fn put(&self, state: S) -> Result<(), S> {
         if !self.open.load(Ordering::Acquire) {
             return Err(state);
         }
@@ -60,7 +56,7 @@ impl<A> Rest<A> {
     }
 
     /// Closes the place. To be called under the lock.
-    pub(super) fn recall(&self) -> Recalled<A> {
+    pub(super) fn recall(&self) -> Recalled<S> {
         if !self.open.load(Ordering::Relaxed) {
             return Recalled::Nothing;
         }
@@ -76,7 +72,7 @@ impl<A> Rest<A> {
     }
 
     /// Opens the place with this state in it. To be called under the lock, and only when it is closed.
-    pub(super) fn open(&self, state: SharedState<A>) {
+    pub(super) fn open(&self, state: S) {
         self.open.store(true, Ordering::Release);
         self.state.swap(Some(state));
     }
