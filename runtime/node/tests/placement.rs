@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use greenroom::testing::{Cluster, Simulation};
 use greenroom::{Actor, ActorId, CallError, CallOptions, Cx, Items, Result, actor_methods};
 use serde::{Deserialize, Serialize};
