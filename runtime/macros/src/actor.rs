@@ -15,10 +15,12 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let attr = ActorAttr::parse(&input.attrs, &mut errors);
     let name = type_name(input, &attr, &mut errors);
     let fits = check_kind(input, &mut errors);
-    // The trait and the reference come even with a wrong attribute: their absence would be an error at every use.
+    // The trait and the reference come even with a wrong attribute: their absence would be an error at every use. What
+    // only makes turns faster does not.
+    let copied = if errors.count() == 0 { copied(input, &attr.root.private()) } else { TokenStream::new() };
     let state = [
         version(&attr),
-        copied(input, &attr.root.private()),
+        copied,
         index::expand(input, attr.volatile || attr.stateless, &attr.root.private(), &mut errors),
     ];
     let expanded = fits.then(|| expand(input, &attr, &name, &state));
