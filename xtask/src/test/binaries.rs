@@ -5,7 +5,7 @@
 //! and shown when it has ended: nothing is mixed. It runs in the folder of its package, as under cargo.
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -44,11 +44,17 @@ pub(super) fn build() -> Result<Vec<Binary>> {
     Ok(binaries)
 }
 
-/// Runs all of them with these arguments; what their output said, and whether all of them were content.
-pub(super) fn run(binaries: Vec<Binary>, arguments: &[String], rigs: bool) -> Result<(Tally, bool)> {
+/// Runs all of them with these arguments and shows on `screen` what they print; what that said, and whether all of them
+/// were content.
+pub(super) fn run(
+    binaries: Vec<Binary>,
+    arguments: &[String],
+    rigs: bool,
+    screen: impl Write + Send,
+) -> Result<(Tally, bool)> {
     let lanes = std::thread::available_parallelism().map_or(1, usize::from);
     let waiting = Mutex::new(binaries.into_iter());
-    let together = Mutex::new((Tally::default(), true));
+    let together = Mutex::new((Tally::default(), true, screen));
     std::thread::scope(|scope| {
         let lane = || -> Result<()> {
             let next = || waiting.lock().expect("no lane panics while it takes a binary").next();
@@ -57,14 +63,15 @@ pub(super) fn run(binaries: Vec<Binary>, arguments: &[String], rigs: bool) -> Re
                 let mut together = together.lock().expect("no lane panics while it shows a result");
                 String::from_utf8_lossy(&output).lines().for_each(|line| together.0.read(line));
                 together.1 &= success;
-                binary.show(&output, took)?;
+                binary.show(&output, took, &mut together.2)?;
             }
             Ok(())
         };
         let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
         lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane returns its errors"))
     })?;
-    Ok(together.into_inner().expect("no lane panics while it shows a result"))
+    let (tally, success, _) = together.into_inner().expect("no lane panics while it shows a result");
+    Ok((tally, success))
 }
 
 impl Binary {
@@ -99,8 +106,7 @@ impl Binary {
         command
     }
 
-    fn show(&self, output: &[u8], took: Duration) -> Result<()> {
-        let mut screen = std::io::stdout().lock();
+    fn show(&self, output: &[u8], took: Duration, screen: &mut impl Write) -> Result<()> {
         writeln!(screen, "\n── {} ── {:.1} s", self.source, took.as_secs_f64())?;
         Ok(screen.write_all(output)?)
     }
@@ -126,7 +132,9 @@ mod tests {
             Binary { source: "script".into(), package, program: "/bin/sh".into() }
         };
         let binaries = scripts.iter().enumerate().map(binary).collect();
-        let (tally, success) = run(binaries, &["-c".into(), ". ./script".into()], false).unwrap();
+        // Not on the real screen: our own results are read from there, and those of the scripts are none of them.
+        let (tally, success) =
+            run(binaries, &["-c".into(), ". ./script".into()], false, std::io::sink()).unwrap();
         (tally.counts, success)
     }
 

@@ -26,7 +26,7 @@ pub(super) fn run(filters: &[String], slow: bool, rigs: bool) -> Result<Step> {
     let mut arguments = filters.to_vec();
     arguments.extend(slow.then(|| "--include-ignored".into()));
     arguments.extend(super::colours().then(|| "--color=always".into()));
-    let (mut tally, mut success) = binaries::run(binaries::build()?, &arguments, rigs)?;
+    let (mut tally, mut success) = binaries::run(binaries::build()?, &arguments, rigs, std::io::stdout())?;
     let mut examples = super::cargo();
     examples.args(["test", "--workspace", "--no-fail-fast", "--doc", "--"]).args(&arguments);
     success &= follow(&mut examples, &mut tally)?;
