@@ -7,10 +7,11 @@ use super::{ActorDescription, ShardDescription};
 use crate::get::{MethodRow, NodeRow, PlacementRow, TypeRow};
 use crate::output::age;
 
-/// Lines of a title and a value, the values below each other.
+/// Lines of a title and a value, the values below each other; no line for what has no value.
 fn lines(fields: &[(&str, String)]) -> String {
-    let width = fields.iter().map(|(title, _)| title.len()).max().unwrap_or_default() + 3;
-    fields.iter().map(|(title, value)| format!("{:width$}{value}\n", format!("{title}:"))).collect()
+    let there = || fields.iter().filter(|(_, value)| !value.is_empty());
+    let width = there().map(|(title, _)| title.len()).max().unwrap_or_default() + 3;
+    there().map(|(title, value)| format!("{:width$}{value}\n", format!("{title}:"))).collect()
 }
 
 /// A title with indented lines below, or nothing if there are no lines.
@@ -35,6 +36,7 @@ pub(super) fn node(node: &NodeRow) -> String {
     text = lines(&[
         ("Name", node.name.clone()),
         ("Cluster", node.cluster.clone()),
+        ("Group", node.group.clone()),
         ("Phase", node.phase.clone()),
         ("Process", format!("{}, up {}, version {}", node.pid, age(node.uptime()), node.version)),
         ("Store", format!("{}, incarnation {}", node.store, node.incarnation)),
@@ -89,6 +91,7 @@ pub(super) fn actor_type(row: &TypeRow) -> String {
     let mut text = lines(&[
         ("Type", row.name.clone()),
         ("Durability", row.durability.clone()),
+        ("Group", row.group.clone()),
         ("Activations", row.activations.to_string()),
     ]);
     block(&mut text, "Methods", row.methods.iter().map(|method| method_line(row, method)));
@@ -146,6 +149,13 @@ mod tests {
         Name:   demo-1
         Phase:  Absent
         ");
+    }
+
+    #[test]
+    fn a_group_has_a_line_where_there_is_one() {
+        let grouped = NodeRow { group: "gpu".into(), ..NodeRow::from(status(0)) };
+        assert!(node(&grouped).contains("\nGroup:        gpu\n"), "{}", node(&grouped));
+        assert!(!node(&NodeRow::from(status(0))).contains("Group"));
     }
 
     #[test]
