@@ -48,13 +48,11 @@ enum End<W: Workflow> {
 
 /// Runs the function until there is nothing more to run here.
 pub(super) async fn run<W: Workflow>(assignment: Assignment) {
-    let Assignment { id, engine, shard, actor, after, changes, notes } = assignment;
+    let Assignment { id, engine, actor, changes, notes } = assignment;
     let owner = Owner::<W>::new(&engine, &actor, id);
     let mut failures = 0;
-    if shard.gate().wait(after).await.is_err() {
-        return engine.workflows().done(&actor, id);
-    }
     loop {
+        // The answer waits for what it saw (I3): nothing runs before its start is durable.
         let begun = match owner.begin().await {
             Ok(Some(begun)) => begun,
             Ok(None) => return engine.workflows().done(&actor, id),

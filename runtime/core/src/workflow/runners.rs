@@ -47,10 +47,7 @@ impl Launchers {
 pub(super) struct Assignment {
     pub(super) id: RunnerId,
     pub(super) engine: Arc<Core>,
-    pub(super) shard: Arc<OwnedShard>,
     pub(super) actor: ActorId,
-    /// What must be durable before it begins.
-    pub(super) after: Seq,
     /// Grows when there may be something new for the function.
     pub(super) changes: watch::Receiver<u64>,
     pub(super) notes: Arc<Notes>,
@@ -121,7 +118,7 @@ impl Runners {
     }
 
     /// Sees to it that the function runs, and tells it that there may be something new.
-    fn want(&self, shard: &Arc<OwnedShard>, after: Seq, actor: ActorId) {
+    fn want(&self, shard: &OwnedShard, actor: ActorId) {
         let Some(engine) = self.engine.get().and_then(Weak::upgrade) else { return };
         let Some(launch) = self.launchers.0.get(actor.actor_type.as_str()) else {
             tracing::warn!(%actor, "this program has no such workflow any more; serve it again to let it go on");
@@ -140,9 +137,7 @@ impl Runners {
         let task = self.env.spawn(launch(Assignment {
             id,
             engine,
-            shard: shard.clone(),
             actor: actor.clone(),
-            after,
             changes: changes.subscribe(),
             notes: notes.clone(),
         }));
@@ -179,10 +174,10 @@ impl RowFollower for Runners {
         }
     }
 
-    fn committed(&self, shard: &Arc<OwnedShard>, seq: Seq, row: &RowChange) {
+    fn committed(&self, shard: &Arc<OwnedShard>, _seq: Seq, row: &RowChange) {
         let Some((actor, _)) = split_actor_prefix(&row.key) else { return };
         match row.value {
-            Some(_) => self.want(shard, seq, actor),
+            Some(_) => self.want(shard, actor),
             // The run that asked for it ends by itself when this is durable.
             None => drop(self.here.lock().remove(&actor)),
         }
@@ -211,7 +206,7 @@ async fn resume(engine: Weak<Core>, shard: Arc<OwnedShard>) {
         };
         let Some(engine) = engine.upgrade() else { return };
         for (actor, _) in page.iter().filter_map(|(key, _)| split_actor_prefix(key)) {
-            engine.workflows().want(&shard, Seq(0), actor);
+            engine.workflows().want(&shard, actor);
         }
         match page.last().filter(|_| page.len() == PAGE) {
             Some((last, _)) => range = range.after(last),
