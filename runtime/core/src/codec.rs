@@ -7,7 +7,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -26,7 +26,7 @@ pub enum ContentType {
     Protobuf,
 }
 
-/// Values nest at most so deep, which is JSON's limit too: reading deeper ones would take the thread's whole stack.
+/// Values nest less deep than this, which is JSON's limit too: reading deeper ones would take the thread's whole stack.
 const MAX_DEPTH: usize = 128;
 
 /// Bytes and how to read them.
@@ -67,7 +67,31 @@ pub enum CodecError {
 /// # Errors
 /// If the bytes do not fit the type.
 pub fn read_stored<T: DeserializeOwned>(form: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    check_depth(form)?;
     T::deserialize(&mut reader(form))
+}
+
+/// Fails if the value nests too deep, or is none. Reading a type counts lists and maps, but not the variants of enums, and
+/// these nest as well; so what is long enough to be too deep is passed over first, where all count.
+fn check_depth(form: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+    if form.len() >= MAX_DEPTH {
+        IgnoredAny::deserialize(&mut reader(form))?;
+    }
+    Ok(())
+}
+
+/// Fails if what was written is too deep to be read again.
+pub(crate) fn check_written(form: &[u8]) -> Result<(), rmp_serde::encode::Error> {
+    match check_depth(form) {
+        Err(rmp_serde::decode::Error::DepthLimitExceeded) => {
+            let message = format!(
+                "it nests {MAX_DEPTH} levels deep or deeper and could not be read again; keep it in flat parts that \
+                 name each other"
+            );
+            Err(rmp_serde::encode::Error::Syntax(message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn reader(form: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
@@ -115,7 +139,7 @@ impl Payload {
     /// Decodes a value; `what` names it in an error, which also says which field was wrong.
     pub fn decode<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let fast = match self.content_type {
-            ContentType::Msgpack => T::deserialize(&mut reader(self.fields())).ok(),
+            ContentType::Msgpack => read_stored(self.fields()).ok(),
             ContentType::Json => serde_json::from_slice(self.fields()).ok(),
             ContentType::Protobuf => T::deserialize(protobuf::reader(&self.data)).ok(),
         };
@@ -126,8 +150,9 @@ impl Payload {
     fn decode_with_path<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, CodecError> {
         let outcome = match self.content_type {
             ContentType::Msgpack => {
+                let shallow = check_depth(self.fields()).map_err(|e| (String::new(), e.to_string()));
                 let mut reader = reader(self.fields());
-                serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e))
+                shallow.and_then(|()| serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e)))
             }
             ContentType::Json => {
                 let mut reader = serde_json::Deserializer::from_slice(self.fields());
@@ -204,6 +229,24 @@ mod tests {
         assert_eq!(payload.decode::<Args>("arguments").unwrap(), Args { by: 1 });
         let payload = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0xc1, 0xff]) };
         assert!(payload.decode::<Args>("arguments").is_err());
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_an_error_also_where_only_variants_nest() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        enum Chain {
+            End,
+            Link(Box<Chain>),
+        }
+        let chain = |links| (0..links).fold(Chain::End, |chain, _| Chain::Link(Box::new(chain)));
+        for content_type in [ContentType::Msgpack, ContentType::Json] {
+            let decode =
+                |links| Payload::encode(content_type, "it", &chain(links)).unwrap().decode::<Chain>("it");
+            assert_eq!(decode(127), Ok(chain(127)));
+            assert!(decode(128).unwrap_err().to_string().contains("limit exceeded"));
+        }
+        let data: Bytes = b"\x81\xa4Link".repeat(1 << 20).into();
+        assert!(Payload { content_type: ContentType::Msgpack, data }.decode::<Chain>("it").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! States that other versions of their type have stored.
+//! What is stored can be loaded: states that other versions of their type have stored, and deep ones.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -186,4 +186,81 @@ async fn a_newer_state_and_a_failed_migration_are_refused_and_nothing_is_lost() 
     assert!(why.contains("has version 3 and this program knows 0"), "{why}");
     assert_eq!(disk.last_state(), state);
     assert_eq!(node::<Third>(&disk).actor::<Third>("h").get(0).await.unwrap().1, 69);
+}
+
+/// A state as deep as one likes, in structs and in variants.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Well {
+    below: Option<Box<Well>>,
+    rope: Rope,
+    buckets: Map<u32, Rope>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+enum Rope {
+    #[default]
+    End,
+    Knot(Box<Rope>),
+}
+
+impl Rope {
+    fn of(knots: u32) -> Self {
+        (0..knots).fold(Self::End, |rope, _| Self::Knot(Box::new(rope)))
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Well {
+    async fn dig(&mut self, levels: u32) {
+        self.below = (0..levels).fold(None, |below, _| Some(Box::new(Self { below, ..Self::default() })));
+    }
+
+    async fn lower(&mut self, knots: u32) {
+        self.rope = Rope::of(knots);
+    }
+
+    async fn fill(&mut self, cx: &Cx, knots: u32) -> Result<()> {
+        self.buckets.insert(cx, 1, Rope::of(knots)).await?;
+        Ok(())
+    }
+
+    async fn depths(&self, cx: &Cx) -> Result<(u32, u32, u32)> {
+        let levels = std::iter::successors(self.below.as_deref(), |well| well.below.as_deref()).count();
+        let knots = |mut rope: &Rope| {
+            let mut knots = 0;
+            while let Rope::Knot(next) = rope {
+                (knots, rope) = (knots + 1, next);
+            }
+            knots
+        };
+        let bucket = self.buckets.get(cx, &1).await?;
+        Ok((levels as u32, knots(&self.rope), bucket.as_ref().map_or(0, knots)))
+    }
+}
+
+/// On any thread of any build.
+#[tokio::test]
+async fn a_state_or_an_item_that_nests_too_deep_to_be_read_again_is_an_error_and_changes_nothing() {
+    let node = node::<Well>(&Arc::default());
+    let well = node.actor::<Well>("w");
+    well.dig(120).await.unwrap();
+    well.lower(126).await.unwrap();
+    well.fill(127).await.unwrap();
+    for depth in [128, 1_000] {
+        let errors = [
+            well.dig(depth).await.unwrap_err().to_string(),
+            well.lower(depth).await.unwrap_err().to_string(),
+            well.fill(depth).await.unwrap_err().to_string(),
+        ];
+        for error in errors {
+            assert!(
+                error.contains("nests 128 levels deep or deeper and could not be read again; keep"),
+                "{error}"
+            );
+        }
+    }
+    assert_eq!(well.depths().await, Ok((120, 126, 127)));
+    let after = self::node::<Well>(&node.disk.after_crash(node.disk.len()));
+    assert_eq!(after.actor::<Well>("w").depths().await, Ok((120, 126, 127)));
 }

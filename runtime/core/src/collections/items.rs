@@ -20,6 +20,7 @@ use super::merge::{Head, merge};
 use super::recent::Recent;
 use super::{CollectionError, MAX_ITEM_BYTES, MAX_ITEM_KEY_BYTES};
 use crate::actor::Durability;
+use crate::codec;
 use crate::cx::Cx;
 use crate::rows::{RowChange, RowRange, Space, actor_prefix};
 
@@ -265,7 +266,8 @@ pub(super) fn encode<V: Serialize>(value: &V) -> Result<Bytes, CollectionError> 
     let outer = ENCODES_ITEM.replace(true);
     let encoded = rmp_serde::to_vec_named(value);
     ENCODES_ITEM.set(outer);
-    let encoded = encoded.map_err(|error| CollectionError::Encode(error.to_string()))?;
+    let checked = encoded.and_then(|form| codec::check_written(&form).map(|()| form));
+    let encoded = checked.map_err(|error| CollectionError::Encode(error.to_string()))?;
     match encoded.len() {
         0..=MAX_ITEM_BYTES => Ok(encoded.into()),
         bytes => Err(CollectionError::LargeItem(bytes)),
@@ -273,7 +275,7 @@ pub(super) fn encode<V: Serialize>(value: &V) -> Result<Bytes, CollectionError> 
 }
 
 pub(super) fn decode<V: DeserializeOwned>(value: &[u8]) -> Result<V, CollectionError> {
-    rmp_serde::from_slice(value).map_err(|error| CollectionError::Decode(error.to_string()))
+    codec::read_stored(value).map_err(|error| CollectionError::Decode(error.to_string()))
 }
 
 /// How a handle is stored with the state.

@@ -42,7 +42,7 @@ pub const READ_CACHE_BYTES: usize = 64 << 10;
 /// Why a collection cannot do it. The turn decides what becomes of it: with `?` it fails and is rolled back.
 #[derive(Debug, Clone, Error)]
 pub enum CollectionError {
-    /// The item's own `Serialize` failed, or there is a collection in it.
+    /// The item's own `Serialize` failed, there is a collection in it, or it nests too deep.
     #[error("the item cannot be encoded: {0}")]
     Encode(String),
     /// A stored item is of another type.

@@ -9,24 +9,27 @@ use bytes::{BufMut, Bytes};
 use serde::de::DeserializeOwned;
 
 use crate::actor::Actor;
+use crate::codec::{self, read_stored};
 use crate::error::Result as AppResult;
 use crate::identity::ActorId;
 
 /// What MessagePack promises never to use.
 const VERSIONED: u8 = 0xc1;
 
-/// Appends the form of a state.
+/// Appends the form of a state. An error if it could not be read again.
 pub(crate) fn encode<A: Actor>(state: &A, into: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
     if A::VERSION > 0 {
         into.put_u8(VERSIONED);
         into.put_u32(A::VERSION);
     }
-    rmp_serde::encode::write_named(into, state)
+    let begin = into.len();
+    rmp_serde::encode::write_named(into, state)?;
+    codec::check_written(&into[begin..])
 }
 
 /// Reads what [`encode`] of this very program wrote.
 pub(crate) fn decode<A: Actor>(form: &[u8]) -> Result<A, rmp_serde::decode::Error> {
-    rmp_serde::from_slice(split(form).1)
+    read_stored(split(form).1)
 }
 
 /// Reads a stored state of this or an earlier version, and the form to go back to if a turn fails.
@@ -34,7 +37,7 @@ pub(crate) fn load<A: Actor>(actor: &ActorId, stored: Bytes) -> Result<(A, Bytes
     let (version, body) = split(&stored);
     match version.cmp(&A::VERSION) {
         Ordering::Equal => {
-            let state = rmp_serde::from_slice(body).map_err(|error| unreadable(actor, &error))?;
+            let state = read_stored(body).map_err(|error| unreadable(actor, &error))?;
             Ok((state, stored))
         }
         Ordering::Less => {
@@ -85,7 +88,7 @@ impl OldState {
     /// Reads it as a struct with the fields of that version. Fields that the struct does not have are passed over. A `Map`
     /// or `List` read here may be moved into the new state and keeps its items.
     pub fn decode<T: DeserializeOwned>(&self) -> AppResult<T> {
-        Ok(rmp_serde::from_slice(&self.0)?)
+        Ok(read_stored(&self.0)?)
     }
 
     /// Reads it as it is, without a type.

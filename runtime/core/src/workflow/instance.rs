@@ -16,6 +16,7 @@ use super::ledger::{
 use super::methods::{Change, SignalValue, arguments};
 use super::{Workflow, WorkflowError, WorkflowRef, check_name};
 use crate::actor::{Actor, ActorOptions};
+use crate::codec::{check_written, read_stored};
 use crate::collections::CollectionError;
 use crate::cx::Cx;
 use crate::engine::{IN_ORDER, Message, Place};
@@ -307,15 +308,15 @@ fn not_set(error: CallError) -> WorkflowError {
 
 /// Whether two inputs are the same, whatever the order of their fields.
 fn same_input(one: &[u8], other: &[u8]) -> bool {
-    let read = |input: &[u8]| rmp_serde::from_slice::<Value>(input).ok();
+    let read = |input: &[u8]| read_stored::<Value>(input).ok();
     one == other || read(one).is_some_and(|one| read(other) == Some(one))
 }
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
-    let encoded = rmp_serde::to_vec_named(value);
+    let encoded = rmp_serde::to_vec_named(value).and_then(|form| check_written(&form).map(|()| form));
     encoded.map(Bytes::from).map_err(|error| WorkflowError::Unfit(format!("it cannot be encoded: {error}")))
 }
 
 pub(super) fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T> {
-    rmp_serde::from_slice(value).map_err(|error| WorkflowError::Unfit(format!("it cannot be read: {error}")))
+    read_stored(value).map_err(|error| WorkflowError::Unfit(format!("it cannot be read: {error}")))
 }
