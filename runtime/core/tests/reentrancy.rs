@@ -14,7 +14,7 @@ use greenroom_core::{CallError, CallId, Cx, Map, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::Node;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Keeps things, and asks a broker who may come back for them.
 #[derive(Actor, Default, Serialize, Deserialize)]
@@ -146,6 +146,21 @@ impl Broker {
         Ok(())
     }
 
+    async fn visit(&mut self, cx: &Cx, stall: String, visits: Vec<Visit>) -> Result<()> {
+        let stall = cx.actor::<Stall>(&stall);
+        for visit in visits {
+            match visit {
+                Visit::Take => drop(stall.take().await?),
+                Visit::TakeDurably => stall.take_durably().await?,
+                Visit::TakeInMemory => stall.take_in_memory().await?,
+                Visit::Put => stall.put("b".into()).await?,
+                Visit::PutAndFail => drop(stall.put_and_fail("a".into()).await.unwrap_err()),
+                Visit::Fail => stall.put_and_fail("c".into()).await?,
+            }
+        }
+        Ok(())
+    }
+
     async fn hear(&mut self) {
         self.heard += 1;
     }
@@ -270,4 +285,135 @@ async fn a_lending_turn_that_is_dropped_drops_what_came_back() {
     assert_eq!((shop.stock().await.unwrap(), shop.shelf().await.unwrap()), (0, Vec::new()));
     assert_eq!(shop.order(Deed::Take, false).await.unwrap(), a_and(Some(2)), "the window has been closed");
     assert_eq!(heard(&node).await, (1, 1));
+}
+
+/// Lends its state in turns of every promise to visits of every promise; relaxed if nothing is said.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", relaxed("50ms"))]
+struct Stall {
+    stock: i64,
+    shelf: Map<String, i64>,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Stall {
+    async fn order(&mut self, cx: &Cx, visits: Vec<Visit>) -> Result<i64> {
+        self.stock += 100;
+        let broker = cx.actor::<Broker>("broker");
+        cx.reentrant(self, broker.visit(cx.key().to_owned(), visits)).await?;
+        self.stock += 1000;
+        Ok(self.stock)
+    }
+
+    #[method(durable)]
+    async fn order_durably(&mut self, cx: &Cx, visits: Vec<Visit>) -> Result<i64> {
+        self.order(cx, visits).await
+    }
+
+    #[method(volatile)]
+    async fn order_in_memory(&mut self, cx: &Cx, visits: Vec<Visit>) -> Result<i64> {
+        self.order(cx, visits).await
+    }
+
+    #[method(reentrant)]
+    async fn take(&mut self) -> i64 {
+        self.stock += 1;
+        self.stock
+    }
+
+    #[method(durable, reentrant)]
+    async fn take_durably(&mut self) {
+        self.stock += 1;
+    }
+
+    #[method(volatile, reentrant)]
+    async fn take_in_memory(&mut self) {
+        self.stock += 1;
+    }
+
+    #[method(durable, reentrant)]
+    async fn put(&mut self, cx: &Cx, key: String) -> Result<()> {
+        self.shelf.insert(cx, key, self.stock).await?;
+        Ok(())
+    }
+
+    #[method(reentrant)]
+    async fn put_and_fail(&mut self, cx: &Cx, key: String) -> Result<()> {
+        self.stock += 1;
+        self.put(cx, key).await?;
+        Err(greenroom_core::AppError::new("no"))
+    }
+
+    async fn put_relaxed(&mut self, cx: &Cx, key: String) -> Result<()> {
+        self.put(cx, key).await
+    }
+
+    async fn holds(&self, cx: &Cx) -> Result<(i64, Vec<(String, i64)>)> {
+        Ok((self.stock, self.shelf.page(cx, None::<&str>, 10).await?))
+    }
+}
+
+/// What the broker does at a stall.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Visit {
+    Take,
+    TakeDurably,
+    TakeInMemory,
+    Put,
+    /// Nothing of it remains, and the order goes on.
+    PutAndFail,
+    /// The order fails with it.
+    Fail,
+}
+
+fn stalls() -> Node {
+    Node::with::<Stall>(|engine| engine.register::<Broker>())
+}
+
+/// What a crash would leave of the stall now.
+async fn stored(node: &Node) -> (i64, Vec<(String, i64)>) {
+    Node::over::<Stall>(node.disk.after_crash(node.disk.len())).actor::<Stall>("x").holds().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn visits_of_every_promise_keep_what_the_lending_turn_promises() {
+    let node = stalls();
+    let stall = node.actor::<Stall>("x");
+    let visits = || vec![Visit::Take, Visit::TakeDurably, Visit::TakeInMemory];
+    // Relaxed: answered at once, and one record in time.
+    assert_eq!(stall.order(visits()).await, Ok(1103));
+    assert_eq!((node.disk.commits(), stored(&node).await.0), (0, 0));
+    sleep(Duration::from_millis(51)).await;
+    assert_eq!((node.disk.commits(), stored(&node).await.0), (1, 1103));
+    // Volatile: written with the next commit, whatever it is.
+    node.sync();
+    assert_eq!(stall.order_in_memory(visits()).await, Ok(2206));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((node.disk.commits(), stored(&node).await.0), (1, 1103));
+    assert_eq!(stall.take().await, Ok(2207));
+    // Durable: one record with the relaxed turn before it, and the answer waits for the disk.
+    let mut order = Box::pin(stall.order_durably(visits()));
+    assert!(timeout(Duration::from_secs(1), &mut order).await.is_err());
+    assert_eq!((node.disk.commits(), stored(&node).await.0), (2, 3310));
+    node.sync();
+    assert_eq!(order.await, Ok(3310));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_in_a_lent_state_goes_back_to_turns_that_no_disk_has_yet() {
+    let node = stalls();
+    let stall = node.actor::<Stall>("x");
+    let one_thing = |stock| Ok((stock, vec![("a".to_owned(), 0)]));
+    stall.put_relaxed("a".into()).await.unwrap();
+    stall.take_in_memory().await.unwrap();
+    // A turn that is never written cannot change what is stored beside the state, nor can its visits.
+    let refused = stall.order_in_memory(vec![Visit::Take, Visit::Put]).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot change collections"), "{refused}");
+    assert_eq!(stall.holds().await, one_thing(1));
+    assert_eq!(stall.order(vec![Visit::PutAndFail, Visit::TakeDurably]).await, Ok(1102));
+    assert_eq!(stall.holds().await, one_thing(1102));
+    stall.order_durably(vec![Visit::Put, Visit::Fail]).await.unwrap_err();
+    assert_eq!(stall.holds().await, one_thing(1102));
+    sleep(Duration::from_millis(51)).await;
+    assert_eq!(Ok(stored(&node).await), one_thing(1102));
 }

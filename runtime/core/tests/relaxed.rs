@@ -37,6 +37,12 @@ impl Walker {
         Ok(self.log.len())
     }
 
+    /// Its time to be written is long behind the actor's time to leave.
+    #[method(relaxed("1m"))]
+    async fn stroll(&mut self, cx: &Cx, value: u32) -> Result<usize> {
+        self.step(cx, value).await
+    }
+
     async fn stumble(&mut self, cx: &Cx, value: u32, panics: bool) -> Result<()> {
         self.step(cx, value).await?;
         assert!(!panics, "on purpose");
@@ -218,6 +224,40 @@ async fn i7_leaving_memory_loses_nothing() {
     }
     assert_eq!(calls(&node.disk), [1, 1]);
     assert_eq!(walker.step(3).await, Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i7_an_idle_actor_writes_before_its_time_and_leaves_when_that_is_durable() {
+    let node = node();
+    let walker = node.actor::<Walker>("w");
+    let idle = || node.engine.departures()[0].1;
+    walker.stroll(1).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(calls(&node.disk), [1]);
+    assert_eq!(idle(), 0, "what is not durable could not be loaded again");
+    node.sync();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((idle(), walker.log().await), (1, Ok(vec![1])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_journal_does_not_take_waits_for_it() {
+    let node = node();
+    let walker = node.actor::<Walker>("w");
+    walker.step(1).await.unwrap();
+    node.disk.set_full(true);
+    tokio::time::sleep(2 * WITHIN).await;
+    assert!(matches!(walker.save(2).await, Err(CallError::Overloaded(_))));
+    assert_eq!(walker.step(3).await, Ok(2));
+    let mut leaves = Box::pin(async { node.engine.deactivate(&"Walker/w".parse().unwrap()).await });
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut leaves).await.is_err());
+    assert_eq!(calls(&node.disk), [0; 0]);
+    node.disk.set_full(false);
+    tokio::time::sleep(3 * WITHIN).await;
+    assert_eq!(calls(&node.disk), [2]);
+    node.sync();
+    assert!(leaves.await);
+    assert_eq!(walker.log().await, Ok(vec![1, 3]));
 }
 
 #[tokio::test(start_paused = true)]

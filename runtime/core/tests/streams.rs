@@ -234,6 +234,19 @@ async fn i3_what_a_turn_pushes_is_seen_when_its_commit_is_durable_and_not_before
     assert_eq!(ready(&mut lines).await, ["one"], "what was not durable was never said");
 }
 
+/// Whether that commit is part of its history is for the shard's next owner to find out.
+#[tokio::test(start_paused = true)]
+async fn i3_what_a_turn_pushes_is_never_seen_if_its_shard_is_lost_before_its_commit_is_durable() {
+    let node = Node::new::<Room>();
+    let room = node.actor::<Room>("a");
+    let mut lines = room.lines(0).await.unwrap();
+    let said = tokio::spawn(room.say("one".into()).into_future());
+    sleep(Duration::from_millis(10)).await;
+    node.lose_all();
+    assert!(matches!(said.await.unwrap(), Err(CallError::Unavailable(_))));
+    assert_eq!(ready(&mut lines).await, [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_a_committing_turn_opens_waits_for_its_commit() {
     let node = Node::new::<Room>();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -38,6 +38,7 @@ pub(crate) const BEGINNING_UNIX_MS: u64 = 1_700_000_000_000;
 pub(crate) struct Disk {
     records: Mutex<Vec<Record>>,
     durable: Mutex<BTreeMap<Shard, Seq>>,
+    full: AtomicBool,
     rows_read: AtomicUsize,
     read_time: Mutex<Duration>,
     new_at: Instant,
@@ -48,6 +49,7 @@ impl Default for Disk {
         Self {
             records: Mutex::default(),
             durable: Mutex::default(),
+            full: AtomicBool::new(false),
             rows_read: AtomicUsize::new(0),
             read_time: Mutex::default(),
             new_at: Instant::now(),
@@ -70,6 +72,11 @@ impl Disk {
     /// From now on reading rows takes so long.
     pub(crate) fn set_read_time(&self, time: Duration) {
         *self.read_time.lock() = time;
+    }
+
+    /// From now on it takes nothing more, or does again.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// What a crash leaves that only kept the first records.
@@ -116,6 +123,9 @@ impl Disk {
 
 impl Journal for Disk {
     fn append(&self, record: Record) -> Result<(), JournalError> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(JournalError::Full { limit: 0 });
+        }
         self.records.lock().push(record);
         Ok(())
     }
@@ -270,6 +280,13 @@ impl Node {
             self.disk.durable(&owned, last.seq);
             self.open(shard);
         }
+    }
+
+    /// Every shard is lost to another node, and the engine has not been told yet.
+    pub(crate) fn lose_all(&self) {
+        self.shards.lock().values().for_each(|owned| {
+            owned.close();
+        });
     }
 
     /// Everything that was appended becomes durable.

@@ -6,6 +6,7 @@ mod broadcasts;
 mod crashes;
 mod delivery;
 mod hall;
+mod moves;
 mod priorities;
 mod sessions;
 

@@ -54,11 +54,11 @@ async fn a_cancelled_workflow_undoes_what_it_has_done_after_a_crash_at_any_recor
     }
 }
 
-/// Is in the middle of a step for long.
+/// Is in the middle of a step for so long.
 #[workflow]
-async fn slow(flow: Flow) -> Result<()> {
+async fn slow(flow: Flow, seconds: u64) -> Result<()> {
     flow.run("slow", async |by| {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         by.actor::<Book>("a").add("slow".into()).await.unwrap();
     })
     .await;
@@ -70,13 +70,34 @@ async fn slow(flow: Flow) -> Result<()> {
 #[tokio::test(start_paused = true)]
 async fn a_step_that_has_begun_is_finished_and_nothing_else_begins_also_after_a_crash() {
     let shop = Shop::open(|engine| engine.workflow::<slow>());
-    shop.workflow::<slow>("x").start(()).await.unwrap();
+    shop.workflow::<slow>("x").start(20).await.unwrap();
     shop.status_when::<slow>("x", |status| !status.running.is_empty()).await;
     shop.workflow::<slow>("x").cancel().await.unwrap();
     assert_eq!(shop.when::<slow>("x", WorkflowState::Cancelling).await.running[0].name, "slow");
     let shop = shop.crash(|engine| engine.workflow::<slow>());
     assert_eq!(shop.workflow::<slow>("x").result().await, Err(NoResult::Cancelled));
     assert_eq!(shop.lines("a").await, ["slow", "undo slow"]);
+}
+
+/// When something is being undone the function has stopped for good: a later run begins no step where it stopped.
+#[tokio::test(start_paused = true)]
+async fn what_is_undone_is_not_followed_by_another_step_after_a_crash_at_any_record() {
+    let shop = Shop::open(|engine| engine.workflow::<slow>());
+    shop.workflow::<slow>("x").start(1).await.unwrap();
+    shop.workflow::<slow>("x").cancel().await.unwrap();
+    assert_eq!(shop.workflow::<slow>("x").result().await, Err(NoResult::Cancelled));
+    let disk = shop.node.disk.clone();
+    drop(shop);
+    for kept in 0..=disk.len() {
+        let shop = Shop::over(disk.after_crash(kept), |engine| engine.workflow::<slow>());
+        let going = shop.workflow::<slow>("x");
+        going.start(1).await.unwrap();
+        going.cancel().await.unwrap();
+        let result = timeout(Duration::from_mins(1), going.result()).await.unwrap();
+        // A step may have begun before the crash: then it is finished, and was the last one.
+        let expected = if result.is_ok() { ["slow", "next"] } else { ["slow", "undo slow"] };
+        assert_eq!(shop.lines("a").await, expected, "{kept}: {result:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -96,11 +96,7 @@ async fn what_was_done_is_undone_once_and_backwards_after_a_crash_at_any_record(
 
 #[tokio::test(start_paused = true)]
 async fn nothing_goes_on_before_its_record_is_durable() {
-    let node =
-        std::sync::Arc::new(crate::support::Node::over_with::<Book>(std::sync::Arc::default(), |engine| {
-            engine.workflow::<doomed>()
-        }));
-    let shop = Shop { node };
+    let shop = Shop::slow(|engine| engine.workflow::<doomed>());
     let workflow = shop.workflow::<doomed>("x");
     let starting = tokio::spawn(async move { workflow.start(()).await });
     let commits = async |wanted: usize| {
@@ -118,6 +114,35 @@ async fn nothing_goes_on_before_its_record_is_durable() {
     commits(3).await;
     shop.node.sync();
     commits(4).await;
+}
+
+/// Sends one message.
+#[workflow]
+async fn letter(flow: Flow) -> Result<()> {
+    flow.send("sent", |by| by.actor::<Book>("b").add("sent".into())).await?;
+    Ok(())
+}
+
+/// A run asks its actor again when it has no answer. The receiver would know the message by its call's id, but not for ever.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_asked_for_again_because_the_disk_is_slow_stays_the_first_and_sends_one_message()
+{
+    let shop = Shop::slow(|engine| engine.workflow::<letter>());
+    let workflow = shop.workflow::<letter>("x");
+    let running = tokio::spawn(async move { workflow.run(()).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    shop.node.sync();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    shop.node.sync_always();
+    running.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(shop.lines("b").await, ["sent"]);
+    let records = shop.node.disk.records();
+    let sent = records
+        .iter()
+        .flat_map(|record| record.rows())
+        .filter(|row| row.space == Space::OUTBOX && row.value.is_some());
+    assert_eq!(sent.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

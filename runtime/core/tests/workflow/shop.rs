@@ -34,7 +34,7 @@ impl Book {
     }
 }
 
-/// A node whose disk is as fast as memory.
+/// A node whose disk is as fast as memory, unless the test says otherwise.
 pub(crate) struct Shop {
     pub(crate) node: Arc<Node>,
 }
@@ -45,9 +45,18 @@ impl Shop {
     }
 
     pub(crate) fn over(disk: Arc<Disk>, build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
-        let node = Arc::new(Node::over_with::<Book>(disk, build));
-        node.sync_always();
-        Self { node }
+        let shop = Self::slow_over(disk, build);
+        shop.node.sync_always();
+        shop
+    }
+
+    /// Nothing is durable before the test says so.
+    pub(crate) fn slow(build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        Self::slow_over(Arc::default(), build)
+    }
+
+    fn slow_over(disk: Arc<Disk>, build: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        Self { node: Arc::new(Node::over_with::<Book>(disk, build)) }
     }
 
     /// A node over what a power cut has left of this one's disk.

@@ -138,6 +138,10 @@ async fn a_signal_that_came_in_time_counts_although_the_node_was_away_when_the_t
     let disk = shop.node.disk.after_power_cut();
     drop(shop);
     tokio::time::sleep(Duration::from_mins(2)).await;
-    let shop = Shop::over(disk, |engine| engine.workflow::<patient>());
-    assert_eq!(shop.workflow::<patient>("x").result().await.unwrap(), "yes");
+    // However long it takes to read it.
+    for read_time in [Duration::ZERO, Duration::from_secs(1)] {
+        let shop = Shop::over(disk.after_crash(disk.len()), |engine| engine.workflow::<patient>());
+        shop.node.disk.set_read_time(read_time);
+        assert_eq!(shop.workflow::<patient>("x").result().await.unwrap(), "yes", "{read_time:?}");
+    }
 }
