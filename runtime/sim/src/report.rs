@@ -132,12 +132,24 @@ stats! {
     ticks,
     /// Of those, by timers.
     timers,
+    /// Of those, by ticks at a fixed rate.
+    beats,
+    /// Of those, by calls that came back inside a turn.
+    visits,
+    /// Of those, by broadcasts.
+    news,
     /// Of those, by publications.
     published,
     /// Of those, by steps of workflows.
     steps,
     /// Subscriptions that turns have made or ended.
     subscriptions,
+    /// Calls that stateless workers have carried.
+    carried,
+    /// Messages and ticks that became dead letters.
+    letters,
+    /// Dead letters that were sent again.
+    sent_again,
     /// Items of streams that clients were shown.
     followed,
     /// States of relaxed actors that somebody was shown and a crash took back.
@@ -173,6 +185,9 @@ impl Counts {
             Some(By::Delayed) => &mut self.delayed,
             Some(By::Ticks(_)) => &mut self.ticks,
             Some(By::Timer) => &mut self.timers,
+            Some(By::Beat { .. }) => &mut self.beats,
+            Some(By::Visit) => &mut self.visits,
+            Some(By::News) => &mut self.news,
             Some(By::Topic) => &mut self.published,
             Some(By::Step { .. }) => &mut self.steps,
         };

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use greenroom_core::env::Env;
 use greenroom_core::journal::{
-    Durable, DurableSink, Journal, JournalError, Position, Record, RecordKind, StoredActor,
+    Commit, Durable, DurableSink, Journal, JournalError, Position, Record, RecordKind, StoredActor,
 };
 use greenroom_core::map::NodeRun;
 use greenroom_core::rows::{RowChange, RowRange, Space, replay};
@@ -258,7 +258,12 @@ struct DiskJournal {
 }
 
 impl Journal for DiskJournal {
-    fn append(&self, record: Record) -> Result<(), JournalError> {
+    fn append(&self, mut record: Record) -> Result<(), JournalError> {
+        if self.disk.world.has(Mutation::LettersAreLost)
+            && let RecordKind::Commit(Commit { rows, .. }) | RecordKind::Rows(rows) = &mut record.kind
+        {
+            rows.retain(|row| row.space != Space::DEAD_LETTER);
+        }
         let mut state = self.disk.state.lock();
         let Some(tail) = state.tails.get_mut(&self.run.incarnation) else {
             return Err(JournalError::Closed);

@@ -37,6 +37,16 @@ pub enum Mutation {
     OutboxForgets,
     /// A reminder changes in a record of its own, before that of its turn.
     TickMovesFirst,
+    /// Turns of programs: what came in to a lent state and was answered is not in it.
+    VisitIsLost,
+    /// Turns of programs: a tick at a fixed rate brings another one at once.
+    TicksPileUp,
+    /// Turns of programs: who gets a broadcast gets it again.
+    NewsComesTwice,
+    /// Turns of programs: a stateless worker makes its call twice.
+    PorterCallsTwice,
+    /// A message that is given up is no dead letter: it is gone.
+    LettersAreLost,
 }
 
 impl Mutation {
@@ -57,7 +67,7 @@ impl Mutation {
     ];
 
     /// Those that the simulation of programs finds.
-    pub const OF_PROGRAMS: [Self; 8] = [
+    pub const OF_PROGRAMS: [Self; 13] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
         Self::LoadIsOld,
@@ -66,5 +76,10 @@ impl Mutation {
         Self::CommitIsTorn,
         Self::OutboxForgets,
         Self::TickMovesFirst,
+        Self::VisitIsLost,
+        Self::TicksPileUp,
+        Self::NewsComesTwice,
+        Self::PorterCallsTwice,
+        Self::LettersAreLost,
     ];
 }

@@ -1,11 +1,14 @@
-//! The actors of programs. One method changes them, one shows them; durable ones have another one that listens to topics.
+//! The actors of programs. One method changes them, one does so inside a turn that lends its state, one shows them; those
+//! that are stored have another one that listens to topics. One type has no state: it carries scripts to the others.
 
 use greenroom_core::{Cx, Items, List, Map};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
+use super::cast::{Who, with_actor};
 use super::script::Script;
 use super::stage::{self, Failed, Line, Look, Page, Reply, STATES, Stage};
+use super::witness;
 
 /// More items than any program makes.
 const ALL: usize = 10_000;
@@ -44,10 +47,20 @@ pub(crate) struct Ghost {
     page: Page,
 }
 
+/// Without a state.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", stateless, workers = 2)]
+pub(crate) struct Porter {}
+
 #[actor_methods(crate = "greenroom_core")]
 impl Keeper {
     pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
         stage::run(self, cx, script).await
+    }
+
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
     }
 
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
@@ -68,6 +81,11 @@ impl Keeper {
 impl Shelf {
     pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
         stage::run(self, cx, script).await
+    }
+
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
     }
 
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
@@ -92,6 +110,11 @@ impl Scribe {
         stage::run(self, cx, script).await
     }
 
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
+    }
+
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
         stage::run(self, cx, script).await.map(drop)
     }
@@ -114,8 +137,26 @@ impl Ghost {
         stage::run(self, cx, script).await
     }
 
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
+    }
+
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Porter {
+    /// Lets an actor run a script.
+    pub(crate) async fn carry(&self, cx: &Cx, to: Who, script: Script) -> Result<Reply, Failed> {
+        let times = witness::ask(|witness| witness.times_carried());
+        for _ in 1..times {
+            let script = script.clone();
+            with_actor!(to, cx, |actor| actor.run(script).await)?;
+        }
+        Ok(with_actor!(to, cx, |actor| actor.run(script).await)?)
     }
 }
 

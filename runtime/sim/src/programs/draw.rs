@@ -5,7 +5,7 @@ use greenroom_testing::Conditions;
 
 use super::cast::{Kind, Who};
 use super::script::{Ask, Item, PartId, Program, Script, Step, What};
-use super::steps::KINDS;
+use super::steps::{self, KINDS};
 use crate::faults::Fault;
 use crate::settings::Settings;
 
@@ -23,6 +23,10 @@ pub(crate) struct Draw<'a> {
     pub(crate) random: &'a mut Rng,
     /// The actor whose turn it is.
     pub(crate) at: Who,
+    /// Turns of it call actors behind this one.
+    behind: Who,
+    /// The actor that has lent its state to the call that runs the script.
+    host: Option<Who>,
     /// The script runs at most once.
     pub(crate) runs_once: bool,
     pub(crate) calm: bool,
@@ -40,7 +44,7 @@ impl Draw<'_> {
 
     /// An actor that a turn of this one may call.
     pub(crate) fn later(&mut self) -> Option<Who> {
-        let later: Vec<_> = self.cast.iter().filter(|who| **who > self.at).copied().collect();
+        let later: Vec<_> = self.cast.iter().filter(|who| **who > self.behind).copied().collect();
         self.random.choice(later)
     }
 
@@ -51,14 +55,46 @@ impl Draw<'_> {
 
     /// The same, for one that may run several times.
     pub(crate) fn script_that_repeats(&mut self, at: Who, repeats: bool) -> Option<Script> {
+        self.inner(at, at, None, repeats)
+    }
+
+    /// The same, for one that may come back to this actor.
+    pub(crate) fn script_that_comes_back(&mut self, to: Who) -> Option<Script> {
+        self.inner(to, to, Some(self.at), false)
+    }
+
+    /// A script that runs inside the turn of the host. That turn may be repeated, and this one calls nobody who waits for it.
+    pub(crate) fn script_of_visit(&mut self) -> Option<(Who, Script)> {
+        let host = self.host?;
+        self.depth -= 1;
+        let script = self.inner(host, self.at, None, true);
+        self.depth += 1;
+        Some((host, script?))
+    }
+
+    fn inner(&mut self, at: Who, behind: Who, host: Option<Who>, repeats: bool) -> Option<Script> {
         if self.depth >= DEEPEST || *self.next > MOST_PARTS {
             return None;
         }
         let Draw { random, runs_once, calm, cast, weights, next, depth, .. } = self;
         // What a relaxed turn sends it may send again, when a crash has taken it.
         let runs_once = *runs_once && !repeats && at.is_durable() && !self.at.is_relaxed();
-        let mut inner = Draw { random, at, runs_once, calm: *calm, cast, weights, next, depth: *depth + 1 };
-        Some(inner.steps())
+        let (calm, depth) = (*calm, *depth + 1);
+        let mut inner = Draw { random, at, behind, host, runs_once, calm, cast, weights, next, depth };
+        let mut script = inner.steps();
+        if host.is_some() {
+            inner.visits(&mut script);
+        }
+        Some(script)
+    }
+
+    /// Adds calls that come back.
+    fn visits(&mut self, script: &mut Script) {
+        for _ in 0..self.random.u8(1..=2) {
+            let id = self.number();
+            let Some(act) = steps::visit(self) else { continue };
+            script.steps.insert(self.random.usize(..=script.steps.len()), Step { id, act });
+        }
     }
 
     /// A script that any durable actor may run, and that sends nothing on.
@@ -68,9 +104,9 @@ impl Draw<'_> {
         }
         // Behind all others: no turn of it calls anybody.
         let at = Who { number: u8::MAX, kind: Kind::Keeper };
-        let Draw { random, calm, cast, weights, next, .. } = self;
-        let mut inner =
-            Draw { random, at, runs_once: false, calm: *calm, cast, weights, next, depth: DEEPEST };
+        let (behind, host, runs_once, calm, depth) = (at, None, false, self.calm, DEEPEST);
+        let Draw { random, cast, weights, next, .. } = self;
+        let mut inner = Draw { random, at, behind, host, runs_once, calm, cast, weights, next, depth };
         Some(inner.steps())
     }
 
@@ -113,19 +149,12 @@ impl Program {
         let mut items = Vec::new();
         let trouble = settings.trouble.as_millis() as u64 / 2;
         let from = if calm { CALM_FROM_MS } else { 0 };
-        for _ in 0..random.u32(5..40) {
+        for _ in 0..random.u32(5..30) {
             let to = cast[random.usize(..cast.len())];
             let (next, calm) = (&mut next, calm);
-            let mut draw = Draw {
-                random,
-                at: to,
-                runs_once: to.is_durable(),
-                calm,
-                cast: &cast,
-                weights: &weights,
-                next,
-                depth: 0,
-            };
+            let (at, behind, host, runs_once) = (to, to, None, to.is_durable());
+            let (cast, weights) = (&cast, &weights);
+            let mut draw = Draw { random, at, behind, host, runs_once, calm, cast, weights, next, depth: 0 };
             let id = draw.number();
             let at_ms = from + draw.random.u64(..trouble);
             items.push(Item { id, at_ms, what: What::Ask(ask(&mut draw)) });

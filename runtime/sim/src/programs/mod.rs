@@ -4,8 +4,8 @@
 //! [`actors`]) at which times, what each turn then does ([`stage`]), and what goes wrong meanwhile. Clients ([`client`])
 //! carry it out on the simulated cluster ([`theatre`], [`scenario`]). The [`witness`] sees what becomes durable and what
 //! leaves, and holds it against the [`model`]: turns are applied whole, once, in one order, and nothing shows before its
-//! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`], [`channels`]). A
-//! failing program is made small ([`shrink`]).
+//! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`], [`channels`],
+//! [`letters`], [`rhythm`], [`visits`]). A failing program is made small ([`shrink`]).
 
 pub(crate) mod actors;
 pub(crate) mod cast;
@@ -14,10 +14,12 @@ mod client;
 mod draw;
 mod errand;
 mod follow;
+mod letters;
 mod model;
 mod order;
 mod origins;
 mod relaxed;
+mod rhythm;
 mod scenario;
 mod script;
 mod shrink;
@@ -25,6 +27,7 @@ mod stage;
 mod steps;
 mod theatre;
 mod verdict;
+mod visits;
 mod witness;
 
 pub use scenario::simulate;

@@ -35,7 +35,7 @@ impl Model {
     /// What the actor then keeps beside its collections.
     pub(crate) fn page(&self) -> Page {
         let Self { line, last, heard, cells, ticks, .. } = self.clone();
-        Page { line, last, heard, cells, ticks }
+        Page { line, last, heard, cells, ticks, lends: None }
     }
 
     /// What it then shows.

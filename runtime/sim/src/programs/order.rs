@@ -20,7 +20,7 @@ impl Witness {
         let (ran, parents) = (state.ran(script.id), state.ran(origin.parent));
         let parents = match origin.by {
             // What a relaxed turn tells leaves before it is written, and again if it is lost and repeated.
-            Some(By::Tell | By::Timer) if origin.from.is_relaxed() => state.relaxed.ended(origin.parent),
+            Some(By::Tell | By::Timer | By::News) if origin.from.is_relaxed() => state.relaxed.ended(origin.parent),
             _ => parents,
         };
         let most = match origin.by {
@@ -29,7 +29,7 @@ impl Witness {
                 return Ok(());
             }
             None => 1,
-            Some(By::Call) => match who.is_durable() {
+            Some(By::Call | By::Visit) => match who.is_durable() {
                 true => state.begun(origin.parent) as usize,
                 false => return Ok(()),
             },
@@ -37,6 +37,16 @@ impl Witness {
             Some(By::Ticks(times)) => parents * times as usize,
             // As often as it was sent there: the channel knows.
             Some(By::Topic) => return Ok(()),
+            // It was checked as it began.
+            Some(By::Beat { .. }) => return Ok(()),
+            Some(By::News) => {
+                let got = state.news.get(&(who, script.id)).copied().unwrap_or(0);
+                if got <= parents || !who.is_durable() {
+                    return Ok(());
+                }
+                let message = format!("{who} has got №{} {got} times, it was told {parents} times", script.id);
+                return Err(message);
+            }
             // A workflow that is started twice is one.
             Some(By::Step { .. }) => parents.min(1),
         };
@@ -51,10 +61,12 @@ impl Witness {
     pub(super) fn in_order(&self, state: &mut State, who: Who, script: &Script) -> Result<(), String> {
         let Some(origin) = self.origins.get(script.id) else { return Ok(()) };
         let is_ordered = match origin.by {
-            Some(By::Reliable) => true,
+            Some(By::Reliable) => !state.letters.was_sent_again(script.id),
             Some(By::Tell) => self.calm,
             _ => false,
         };
+        // What comes in to a turn is not in the order of that turn's steps.
+        let is_ordered = is_ordered && !self.is_visit(origin.parent);
         let both_last = who.is_durable() && origin.from.is_durable();
         let sent = state.ran.get(&origin.parent).map_or(&[][..], Vec::as_slice);
         let (Some(by), [sent], true) = (origin.by, sent, is_ordered && both_last) else { return Ok(()) };
@@ -86,6 +98,6 @@ impl Witness {
                 format!("{} has run №{} {ran} times by {by:?} instead of {wanted}", origin.to, script.id)
             })
         });
-        message.or_else(|| self.unheard(&state))
+        message.or_else(|| self.unkept(&state)).or_else(|| self.unheard(&state))
     }
 }

@@ -124,7 +124,10 @@ impl Witness {
         let is_durable = matches!(by, Some(By::Reliable | By::Delayed | By::Ticks(_) | By::Topic));
         let turn = Turn { before, call, model, is_durable, at: Instant::now() };
         state.relaxed.turns.insert((who, page.line), turn);
-        state.relaxed.ended.entry(script.id).or_default().push(page.line);
+        let inside: Vec<_> = self.came_in(&page.heard).map(|script| script.id).collect();
+        for part in inside.into_iter().chain([script.id]) {
+            state.relaxed.ended.entry(part).or_default().push(page.line);
+        }
     }
 
     /// Somebody is shown this state. It is not lost from now on, unless by a crash.
@@ -189,7 +192,7 @@ impl Witness {
                 let was_heard = state.was_heard(&self.origins, heard.part, heard.line);
                 self.check("an_answered_call_in_a_turn_is_applied", was_heard);
             }
-            let (line, script) = (model.line, self.origins.script(model.last));
+            let (line, script, heard) = (model.line, self.origins.script(model.last), model.heard.clone());
             self.check(
                 "a_turn_does_what_its_script_says",
                 match line == page.line {
@@ -198,6 +201,7 @@ impl Witness {
                 },
             );
             state.lines.entry(who).or_default().push(model);
+            self.counts_visits(state, who, &heard, line);
             if let Some(script) = script {
                 self.applied(state, who, script, line);
             }

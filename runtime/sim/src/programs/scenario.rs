@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::actors::Shelf;
 use super::cast::{Kind, Who};
 use super::client;
+use super::letters;
 use super::script::{PartId, Program, What};
 use super::steps::TAGS;
 use super::theatre::{Caller, Theatre, call_by_name};
@@ -28,7 +29,9 @@ const SERVED_AGAIN_WITHIN: Duration = Duration::from_secs(20);
 /// some 20 seconds, and those behind it wait for that.
 const DONE_WITHIN: Duration = Duration::from_secs(240);
 /// Nothing more than what is to be done happens within this time.
-const SETTLED_WITHIN: Duration = Duration::from_secs(15);
+const SETTLED_WITHIN: Duration = Duration::from_secs(8);
+/// How many programs send their dead letters again.
+const SENDS_AGAIN: f64 = 0.2;
 /// How long after its last part a program heals.
 const HEALS_AFTER: Duration = Duration::from_millis(500);
 const LIMITS: Limits = Limits { longest: Duration::from_secs(600), most_polls: 3_000_000 };
@@ -111,12 +114,10 @@ async fn live(theatre: Arc<Theatre>) {
 /// Everything that is to be done is done, and what is then there is what the model has.
 async fn judge(theatre: &Arc<Theatre>) {
     let witness = &theatre.witness;
-    let end = Instant::now() + DONE_WITHIN;
-    while let Some(outstanding) = witness.outstanding() {
-        if Instant::now() > end {
-            return witness.violate("what_is_promised_is_done_in_the_end", outstanding);
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    all_is_done(theatre).await;
+    if theatre.world.chance(SENDS_AGAIN) {
+        letters::send_again(theatre).await;
+        all_is_done(theatre).await;
     }
     theatre.world.trace.add("everything is done");
     tokio::time::sleep(SETTLED_WITHIN).await;
@@ -139,6 +140,18 @@ async fn judge(theatre: &Arc<Theatre>) {
         look_into_index(theatre, tag).await;
     }
     witness.check_what_was_not_done();
+    witness.check_letters();
+}
+
+/// Waits until what is promised is done.
+async fn all_is_done(theatre: &Theatre) {
+    let (witness, end) = (&theatre.witness, Instant::now() + DONE_WITHIN);
+    while let Some(outstanding) = witness.outstanding() {
+        if Instant::now() > end {
+            return witness.violate("what_is_promised_is_done_in_the_end", outstanding);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// The actors that the index finds by a tag are those that have it.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_core::{AppError, CallError, CallId, CollectionError, Cx, Feed, List, Map};
+use greenroom_core::{Actor, AppError, CallError, CallId, CollectionError, Cx, Feed, List, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Stands for a window.
+    pub(crate) fn of_window(number: u64) -> Self {
+        Self { born: number, ..Self::default() }
+    }
+
     /// The place after one more turn.
     pub(crate) fn next(self, script: PartId, call: CallId) -> Self {
         let chain = CallId(call.0 ^ u128::from(self.chain)).child(script.into()).0 as u64;
@@ -48,6 +53,9 @@ pub(crate) struct Page {
     pub(crate) cells: [i64; CELLS],
     /// How often each reminder has ticked.
     pub(crate) ticks: BTreeMap<PartId, u32>,
+    /// The number of the window by which others come in now; no turn ends with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lends: Option<u64>,
 }
 
 /// What a call in a turn came to.
@@ -55,7 +63,7 @@ pub(crate) struct Page {
 pub(crate) struct Heard {
     /// The script that was to run.
     pub(crate) part: PartId,
-    /// The callee's state after it; `None` if the call failed.
+    /// The callee's state after it; `None` if the call failed. Of what came in: the number of its window.
     pub(crate) line: Option<Line>,
 }
 
@@ -105,7 +113,7 @@ impl From<CollectionError> for Failed {
 }
 
 /// The state of an actor that scripts work on.
-pub(crate) trait Stage: Send {
+pub(crate) trait Stage: Actor {
     fn page(&mut self) -> &mut Page;
 
     /// Its collections, if it has any.
@@ -123,7 +131,7 @@ pub(crate) trait Stage: Send {
 pub(crate) struct Turn<'a> {
     pub(crate) cx: &'a Cx,
     pub(crate) who: Who,
-    /// The state that it began with.
+    /// The state that it began with; of a turn inside another one, that of the outer one.
     pub(crate) before: Line,
     /// What it has told so far, for the planted mistake that a failed turn tells.
     told: Mutex<Vec<(Who, Script)>>,
@@ -138,6 +146,21 @@ impl Turn<'_> {
     pub(crate) fn fails<S: Stage>(&self, stage: &mut S) {
         witness::with(|witness| witness.fails(self.who, stage.page(), &self.told.lock()));
     }
+}
+
+/// Runs a script inside a turn that has lent its state.
+pub(crate) async fn visit<S: Stage>(stage: &mut S, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+    let who = Who::of(cx.actor_id()).expect("scripts run on actors of the cast");
+    let page = stage.page();
+    let (before, window, saved) = (page.line, page.lends.unwrap_or_default(), page.clone());
+    witness::with(|witness| witness.comes_in(who, page, &script));
+    page.heard.push(Heard { part: script.id, line: Some(Line::of_window(window)) });
+    let turn = Turn { cx, who, before, told: Mutex::default() };
+    for step in &script.steps {
+        step.act.play(stage, &turn).await?;
+    }
+    witness::with(|witness| witness.has_come_in(stage.page(), window, script.id, saved));
+    Ok(Reply { line: before })
 }
 
 /// Runs a script as one turn.

@@ -12,7 +12,7 @@ use greenroom_testing::{Mutation, Nodes, Running, World};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::actors::{Ghost, Keeper, Scribe, Shelf};
+use super::actors::{Ghost, Keeper, Porter, Scribe, Shelf};
 use super::cast::Who;
 use super::errand::errand;
 use super::script::{Program, Script};
@@ -41,6 +41,7 @@ impl Theatre {
                 .register::<Shelf>()
                 .register::<Scribe>()
                 .register::<Ghost>()
+                .register::<Porter>()
                 .workflow::<errand>()
         });
         let nodes = Nodes::new(&world, program.nodes, program.shards, types);

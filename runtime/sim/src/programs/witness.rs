@@ -18,13 +18,16 @@ use serde::Deserialize;
 
 use super::cast::Who;
 use super::channels::Channels;
+use super::letters::Letters;
 use super::model::Model;
 use super::order;
 use super::origins::Origins;
 use super::relaxed::{self, Relaxed};
+use super::rhythm::Rhythm;
 use super::script::{PartId, Program, Script};
 use super::stage::{Failed, Line, Look, Page, Reply};
 use super::steps::By;
+use super::visits::Visits;
 use crate::checker::Violation;
 use crate::report::{Counts, Stats};
 
@@ -53,6 +56,12 @@ pub(crate) fn with(act: impl FnOnce(&Witness)) {
     witness.as_deref().map(act);
 }
 
+/// Asks the witness something.
+pub(crate) fn ask<T: Default>(ask: impl FnOnce(&Witness) -> T) -> T {
+    let witness = WITNESS.with_borrow(Clone::clone);
+    witness.as_deref().map(ask).unwrap_or_default()
+}
+
 /// Sends a message that nobody should send.
 pub(crate) type Smuggler = Box<dyn Fn(Who, Script) + Send + Sync>;
 
@@ -64,7 +73,7 @@ pub(crate) struct Witness {
     pub(crate) counts: Mutex<Counts>,
     pub(crate) world: OnceLock<Weak<World>>,
     pub(crate) smuggler: OnceLock<Smuggler>,
-    mutation: Option<Mutation>,
+    pub(super) mutation: Option<Mutation>,
     pub(super) loss_window: Option<Duration>,
     pub(super) journal_gets_full: bool,
     pub(super) state: Mutex<State>,
@@ -83,12 +92,17 @@ pub(super) struct State {
     /// The states after each turn that ran a script and counts.
     pub(super) ran: BTreeMap<PartId, Vec<Line>>,
     /// How many turns have begun to run a script.
-    begun: BTreeMap<PartId, u64>,
+    pub(super) begun: BTreeMap<PartId, u64>,
     /// What turns had seen when they called others, by the script that they called with.
     left: BTreeMap<PartId, Vec<(Who, Line)>>,
     pub(super) calls: BTreeMap<Who, BTreeSet<CallId>>,
     pub(super) order: order::Order,
     pub(super) channels: Channels,
+    pub(super) letters: Letters,
+    pub(super) rhythm: Rhythm,
+    pub(super) visits: Visits,
+    /// How often each actor has applied a broadcast.
+    pub(super) news: BTreeMap<(Who, PartId), usize>,
     pub(super) relaxed: Relaxed,
     /// How far clients know each actor to have come.
     known: BTreeMap<Who, u64>,
@@ -112,6 +126,7 @@ impl Observer for Witness {
     fn happened(&self, event: Event<'_>) {
         match event {
             Event::Durable(_, record) => {
+                self.is_buried(record);
                 if let RecordKind::Commit(commit) = &record.kind {
                     match Who::of(&commit.actor) {
                         Some(who) => self.durable(who, commit),
@@ -179,7 +194,7 @@ impl Witness {
         }
     }
 
-    fn note(&self, event: impl FnOnce() -> String) {
+    pub(super) fn note(&self, event: impl FnOnce() -> String) {
         if let Some(world) = self.world.get().and_then(Weak::upgrade) {
             world.trace.add(event());
         }
@@ -212,19 +227,16 @@ impl Witness {
         }
         let Some(origin) = self.origins.get(script.id) else { return };
         match origin.by {
-            Some(By::Tell) if origin.from.is_relaxed() => {
+            Some(by @ (By::Tell | By::News)) if origin.from.is_relaxed() => {
                 let has_ended = state.has_ended(origin.from, origin.parent).then_some(());
                 let message =
-                    || format!("№{} begins by Tell, but №{} has not ended", script.id, origin.parent);
+                    || format!("№{} begins by {by:?}, but №{} has not ended", script.id, origin.parent);
                 self.check("i3_a_message_leaves_after_its_turn", has_ended.ok_or_else(message));
             }
             Some(By::Call) => {
-                let left = state.left.get(&script.id).map_or(&[][..], Vec::as_slice);
-                if !left.iter().any(|(caller, seen)| state.is_line(*caller, *seen)) {
-                    let message = format!("№{} was called from {left:?}, which is not durable", script.id);
-                    self.violate("i3_a_call_leaves_after_what_its_turn_saw", message);
-                }
+                self.check("i3_a_call_leaves_after_what_its_turn_saw", state.has_left(script.id));
             }
+            Some(By::Timer | By::Beat { .. }) => self.rings(&mut state, who, script, &origin),
             Some(By::Step { behind: Some(step) }) if !self.is_done(&state, step) => {
                 let message = format!("№{} begins, and the step before, №{step}, is not durable", script.id);
                 self.violate("i3_a_workflow_goes_on_behind_its_records", message);
@@ -233,7 +245,7 @@ impl Witness {
                 let is_sent = self.is_sent(&state, who, script.id);
                 self.check("i3_a_message_leaves_after_its_turn", is_sent);
             }
-            Some(by @ (By::Tell | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }))
+            Some(by @ (By::Tell | By::News | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }))
                 if state.ran(origin.parent) == 0 =>
             {
                 let message =
@@ -242,6 +254,25 @@ impl Witness {
             }
             _ => {}
         }
+        if self.mutation == Some(Mutation::NewsComesTwice) && origin.by == Some(By::News) && state.begun(script.id) == 1 {
+            self.smuggle(who, script);
+        }
+    }
+
+    /// A planted mistake lets an actor run a script.
+    pub(super) fn smuggle(&self, to: Who, script: &Script) {
+        self.smuggler.get().iter().for_each(|smuggle| smuggle(to, script.clone()));
+    }
+
+    /// How often a porter makes a call.
+    pub(crate) fn times_carried(&self) -> usize {
+        if self.mutation == Some(Mutation::PorterCallsTwice) { 2 } else { 1 }
+    }
+
+    /// A porter has said how its call went.
+    pub(crate) fn is_carried(&self, to: Who, line: Line) {
+        self.counts.lock().carried += 1;
+        self.told(to, line, "what a porter was told");
     }
 
     /// A step of a workflow has done what it can do for good.
@@ -257,6 +288,8 @@ impl Witness {
         self.note(|| format!("{who} ends №{} at {}", script.id, page.line.version));
         let mut state = self.state.lock();
         state.pages.insert((who, page.line), page.clone());
+        let inside: Vec<_> = self.came_in(&page.heard).map(|script| script.id).collect();
+        inside.into_iter().chain([script.id]).for_each(|part| state.rhythm.has_ended(part));
         if who.is_relaxed() {
             self.relaxes(&mut state, (who, page), script, call, before);
         }
@@ -271,6 +304,7 @@ impl Witness {
             after.line.chain = page.line.chain;
             self.check("a_turn_does_what_its_script_says", same(who, &after, page, None));
             state.lives.insert(life, after);
+            self.counts_visits(&mut state, who, &page.heard, page.line);
             self.applied(&mut state, who, script, page.line);
         }
     }
@@ -282,9 +316,7 @@ impl Witness {
         match self.mutation {
             Some(Mutation::RollbackIsLost) => drop(self.state.lock().kept.insert(who, page.clone())),
             Some(Mutation::FailedTurnTells) => {
-                for (to, script) in told {
-                    self.smuggler.get().iter().for_each(|smuggle| smuggle(*to, script.clone()));
-                }
+                told.iter().for_each(|(to, script)| self.smuggle(*to, script));
             }
             _ => {}
         }
@@ -329,9 +361,10 @@ impl Witness {
                 state.was_heard(&self.origins, heard.part, heard.line),
             );
         }
-        state.pages.insert((who, after.line), page);
-        let line = after.line;
+        let (line, heard) = (after.line, page.heard.clone());
+        state.pages.insert((who, line), page);
         state.lines.entry(who).or_default().push(after);
+        self.counts_visits(&mut state, who, &heard, line);
         self.applied(&mut state, who, script, line);
         self.publishes(&mut state, who, commit);
     }
@@ -342,6 +375,9 @@ impl Witness {
         state.ran.entry(script.id).or_default().push(line);
         let Some(origin) = self.origins.get(script.id) else { return };
         self.counts.lock().count(origin.by);
+        if origin.by == Some(By::News) {
+            *state.news.entry((who, script.id)).or_default() += 1;
+        }
         if origin.by == Some(By::Topic) {
             self.hears(state, who, script.id);
         }
@@ -449,6 +485,15 @@ impl State {
         self.begun.get(&part).copied().unwrap_or(0)
     }
 
+    /// A turn that has called with this script had seen nothing but what may be shown.
+    pub(super) fn has_left(&self, part: PartId) -> Result<(), String> {
+        let left = self.left.get(&part).map_or(&[][..], Vec::as_slice);
+        match left.iter().any(|(caller, seen)| self.is_line(*caller, *seen)) {
+            true => Ok(()),
+            false => Err(format!("№{part} was called from {left:?}, which is not durable")),
+        }
+    }
+
     /// Whether this state is one of the actor's line.
     fn is_line(&self, who: Who, line: Line) -> bool {
         if who.is_relaxed() { self.may_show(who, line) } else { self.is_written(who, line) }
@@ -470,6 +515,9 @@ impl State {
         line: Option<Line>,
     ) -> Result<(), String> {
         let (Some(line), Some(origin)) = (line, origins.get(part)) else { return Ok(()) };
+        if origin.by == Some(By::Visit) {
+            return Ok(());
+        }
         if origin.to.is_relaxed() {
             return match self.relaxed.model(origin.to, line) {
                 Some(model) if model.last == part => Ok(()),

@@ -18,7 +18,7 @@ pub(crate) enum Fail {
 }
 
 impl Kind for Fail {
-    const WEIGHT: u32 = 2;
+    const WEIGHT: u32 = 3;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         Some(if draw.random.bool() { Self::Refuse } else { Self::Panic })

@@ -85,8 +85,17 @@ pub(crate) enum By {
     /// A reminder with so many ticks.
     Ticks(u32),
     Timer,
+    /// Ticks at a fixed rate.
+    Beat {
+        /// So many a second.
+        hz: u32,
+    },
     /// A publication.
     Topic,
+    /// A broadcast.
+    News,
+    /// A call that comes back, inside the turn that has lent its state.
+    Visit,
     /// A step of a workflow.
     Step {
         /// The script of the step before.
@@ -162,17 +171,27 @@ kinds! {
     Arrange in collections,
     Tag in index,
     Calls in calls,
+    Carry in porters,
+    Lend in lending,
+    Visit in visits,
     Tell in tells,
     Reliable in reliable,
     Remind in reminders,
     Tick in ticks,
     Timer in timers,
+    Beat in beats,
     Publish in publications,
     Listen in subscriptions,
+    Announce in announcements,
     Errand in errands,
     Fail in failures,
     Wait in waits,
     Leave in lifecycle,
+}
+
+/// A call that comes back.
+pub(crate) fn visit(draw: &mut Draw<'_>) -> Option<Act> {
+    visits::Visit::draw(draw).map(Act::Visit)
 }
 
 pub(crate) use index::TAGS;

@@ -20,7 +20,7 @@ pub(crate) struct Publish {
 }
 
 impl Kind for Publish {
-    const WEIGHT: u32 = 5;
+    const WEIGHT: u32 = 7;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         if !draw.at.is_durable() {
