@@ -140,10 +140,14 @@ stats! {
     news,
     /// Of those, by publications.
     published,
+    /// Of those, by publications to who listens for as long as it is in memory.
+    overheard,
     /// Of those, by steps of workflows.
     steps,
     /// Subscriptions that turns have made or ended.
     subscriptions,
+    /// Publications that somebody has kept from lower priorities.
+    consumed,
     /// Calls that stateless workers have carried.
     carried,
     /// Messages and ticks that became dead letters.
@@ -189,6 +193,7 @@ impl Counts {
             Some(By::Visit) => &mut self.visits,
             Some(By::News) => &mut self.news,
             Some(By::Topic) => &mut self.published,
+            Some(By::Overheard) => &mut self.overheard,
             Some(By::Step { .. }) => &mut self.steps,
         };
         *count += 1;

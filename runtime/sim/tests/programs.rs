@@ -25,7 +25,7 @@ fn three_hundred_programs_do_what_the_model_does() {
     // What never happens cannot go wrong.
     let Counts { failed, nested, told, reliable, delayed, ticks, timers, crashes, .. } = all;
     let Counts { published, subscriptions, taken_back, steps, followed, .. } = all;
-    let Counts { beats, visits, news, carried, letters, sent_again, .. } = all;
+    let Counts { beats, visits, news, carried, letters, sent_again, overheard, consumed, .. } = all;
     let often = [
         failed,
         nested,
@@ -44,7 +44,7 @@ fn three_hundred_programs_do_what_the_model_does() {
         followed,
         crashes,
     ];
-    assert!(often.into_iter().min() > Some(200) && letters > 30 && taken_back.min(sent_again) > 0, "{all:?}");
+    assert!(often.into_iter().min() > Some(100) && letters.min(overheard).min(consumed) > 30 && taken_back.min(sent_again) > 0, "{all:?}");
 }
 
 #[test]
@@ -85,7 +85,9 @@ fn shows_as(mutation: Mutation) -> &'static [&'static str] {
         }
         Mutation::VisitIsLost => &["what_comes_in_is_part_of_its_turn"],
         Mutation::TicksPileUp => &["what_rings_does_not_pile_up"],
-        Mutation::NewsComesTwice | Mutation::PorterCallsTwice => &["what_was_sent_once_is_applied_once"],
+        Mutation::PriorityIsIgnored => &["higher_priorities_come_first"],
+        Mutation::ConsumedIsPassedOn => &["what_is_consumed_goes_no_further"],
+        Mutation::NewsComesTwice | Mutation::OverheardTwice | Mutation::PorterCallsTwice => &["what_was_sent_once_is_applied_once"],
         Mutation::LettersAreLost => &["what_is_promised_is_done_in_the_end"],
         other => panic!("{other:?} is no mistake of the programming model"),
     }

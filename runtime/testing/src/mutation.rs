@@ -47,6 +47,12 @@ pub enum Mutation {
     PorterCallsTwice,
     /// A message that is given up is no dead letter: it is gone.
     LettersAreLost,
+    /// Turns of programs: who has the lowest priority hears first.
+    PriorityIsIgnored,
+    /// Turns of programs: who consumes a publication says that it has not.
+    ConsumedIsPassedOn,
+    /// Turns of programs: who listens while it is in memory hears twice.
+    OverheardTwice,
 }
 
 impl Mutation {
@@ -67,7 +73,7 @@ impl Mutation {
     ];
 
     /// Those that the simulation of programs finds.
-    pub const OF_PROGRAMS: [Self; 13] = [
+    pub const OF_PROGRAMS: [Self; 16] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
         Self::LoadIsOld,
@@ -81,5 +87,8 @@ impl Mutation {
         Self::NewsComesTwice,
         Self::PorterCallsTwice,
         Self::LettersAreLost,
+        Self::PriorityIsIgnored,
+        Self::ConsumedIsPassedOn,
+        Self::OverheardTwice,
     ];
 }

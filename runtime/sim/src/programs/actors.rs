@@ -1,7 +1,7 @@
 //! The actors of programs. One method changes them, one does so inside a turn that lends its state, one shows them; those
 //! that are stored have another one that listens to topics. One type has no state: it carries scripts to the others.
 
-use greenroom_core::{Cx, Items, List, Map};
+use greenroom_core::{Cx, Handled, Items, List, Map};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +63,12 @@ impl Keeper {
         stage::visit(self, cx, script).await
     }
 
-    pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
-        stage::run(self, cx, script).await.map(drop)
+    /// Keeps some publications from who has a lower priority.
+    pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<Handled, Failed> {
+        let consumes = script.is_consumed();
+        stage::run(self, cx, script).await?;
+        let passes_on = !consumes || witness::ask(|witness| witness.passes_on_what_is_consumed());
+        Ok(if passes_on { Handled::PassOn } else { Handled::Consumed })
     }
 
     /// The states from now on.

@@ -5,7 +5,7 @@
 //! takes it, once, and it is due once to each subscription that stands there and matches. Listeners apply what is due to
 //! them and nothing else, and what comes through one channel in the order of that channel.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use greenroom_core::journal::Commit;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cast::Who;
 use super::script::{PartId, Script};
+use super::steps::By;
 use super::witness::{State, Witness};
 
 /// The type of the actors that keep subscriptions.
@@ -32,6 +33,12 @@ pub(crate) struct Channels {
     due: BTreeMap<(Who, PartId), VecDeque<Place>>,
     /// The last place of each channel that a listener has applied.
     applied: BTreeMap<(Who, String), u64>,
+    /// What channels have taken for those that listen while they are in memory: the topic, and how often.
+    live: BTreeMap<PartId, (String, usize)>,
+    /// What actors listen to while they are in memory.
+    sessions: BTreeSet<(Who, String)>,
+    /// How often each of them has applied what.
+    overheard: BTreeMap<(Who, PartId), usize>,
     /// Where its channel was when the turn of a call first set about a change.
     begun: BTreeMap<(CallId, Change), u64>,
 }
@@ -42,9 +49,9 @@ struct Channel {
     /// How many records it has.
     records: u64,
     /// The subscriptions that stand, by the keys of their rows.
-    standing: BTreeMap<Bytes, (String, Who)>,
-    /// The records that made or ended a subscription, and whether it then stood.
-    turns: BTreeMap<(String, Who), Vec<(u64, bool)>>,
+    standing: BTreeMap<Bytes, (String, Who, i32)>,
+    /// The records that made or ended a subscription, and with which priority it then stood, if it did.
+    turns: BTreeMap<(String, Who), Vec<(u64, Option<i32>)>>,
     /// The last publication of each actor that it has taken.
     taken: BTreeMap<Who, u64>,
 }
@@ -62,6 +69,8 @@ struct Publication {
 struct Place {
     channel: String,
     record: u64,
+    /// The topic, if its publications go round by priority.
+    rank: Option<String>,
 }
 
 /// The parts of a message in an outbox that are needed here.
@@ -83,6 +92,7 @@ struct Published {
 #[derive(Deserialize)]
 struct Subscriber {
     actor: ActorId,
+    priority: i32,
 }
 
 /// A subscription that a turn makes, or the end of one.
@@ -90,8 +100,8 @@ struct Subscriber {
 pub(crate) struct Change {
     pub(crate) pattern: String,
     pub(crate) whom: Who,
-    /// Whether it then stands.
-    pub(crate) stands: bool,
+    /// With which priority it then stands, if it does.
+    pub(crate) stands: Option<i32>,
 }
 
 impl Witness {
@@ -143,31 +153,99 @@ impl Witness {
             let message = format!("{} takes №{script} of {from} behind a later one", commit.actor);
             self.violate("publications_come_in_order", message);
         }
-        for (_, listener) in channel.standing.values().filter(|(pattern, _)| matches(pattern, &topic)) {
-            let place = Place { channel: name.clone(), record: channel.records };
+        let record = channel.records;
+        let exact = || channel.standing.values().filter(|(pattern, ..)| *pattern == topic);
+        let rank = exact().any(|(.., priority)| *priority != 0).then(|| topic.clone());
+        let members: Vec<_> = exact().map(|(_, who, priority)| (*priority, *who)).collect();
+        for (pattern, listener, _) in channel.standing.values().filter(|(pattern, ..)| matches(pattern, &topic)) {
+            let rank = rank.clone().filter(|topic| topic == pattern);
+            let place = Place { channel: name.clone(), record, rank };
             all.due.entry((*listener, script)).or_default().push_back(place);
+        }
+        if self.origins.get(script).is_some_and(|origin| origin.by == Some(By::Overheard)) {
+            all.live.entry(script).or_insert((topic, 0)).1 += 1;
+        }
+        if rank.is_some() {
+            self.goes_round(&mut state, (name, record), members, script);
         }
     }
 
-    /// A listener is about to apply a publication.
-    pub(super) fn is_sent(&self, state: &State, who: Who, script: PartId) -> Result<(), String> {
-        if state.channels.due.contains_key(&(who, script)) {
-            return Ok(());
+    /// A listener begins to apply a publication.
+    pub(super) fn is_heard(&self, state: &State, who: Who, script: &Script) {
+        let due = state.channels.due.get(&(who, script.id));
+        let is_consumed = state.ranks.is_consumed(who, script.id);
+        match due.map(VecDeque::front) {
+            // It may have been sent there before.
+            Some(None) if !is_consumed => {}
+            Some(Some(Place { channel, record, rank: Some(_) })) => {
+                let outcome = self.is_its_turn(state, who, script, &(channel.clone(), *record));
+                self.check("higher_priorities_come_first", outcome);
+            }
+            Some(Some(_)) => {}
+            Some(None) => {
+                let message = format!("№{} begins at {who}, and somebody has consumed it", script.id);
+                self.violate("what_is_consumed_goes_no_further", message);
+            }
+            None => {
+                let message = format!("№{} begins at {who}, and no channel has sent it there", script.id);
+                self.violate("i3_a_message_leaves_after_its_turn", message);
+            }
         }
-        Err(format!("№{script} begins at {who}, and no channel has sent it there"))
+    }
+
+    /// A turn is about to listen for as long as its actor is in memory.
+    pub(crate) fn overhears(&self, change: &Change) {
+        self.state.lock().channels.sessions.insert((change.whom, change.pattern.clone()));
+    }
+
+    /// By how many subscriptions an actor may hear what a channel has taken for those that are in memory, each time.
+    fn ways(&self, state: &State, who: Who, script: PartId) -> usize {
+        let Channels { live, sessions, .. } = &state.channels;
+        let Some((topic, times)) = live.get(&script) else { return 0 };
+        times * sessions.iter().filter(|(whose, pattern)| *whose == who && matches(pattern, topic)).count()
+    }
+
+    /// One of these begins to apply a publication.
+    pub(super) fn is_overheard(&self, state: &State, who: Who, script: &Script) {
+        if self.ways(state, who, script.id) == 0 {
+            let message = format!("№{} begins at {who}, which does not listen, or nothing is there", script.id);
+            self.violate("i3_a_message_leaves_after_its_turn", message);
+        }
+    }
+
+    /// One of these has applied a publication.
+    pub(super) fn has_overheard(&self, state: &mut State, who: Who, script: PartId) {
+        let most = self.ways(state, who, script);
+        let times = state.channels.overheard.entry((who, script)).or_default();
+        *times += 1;
+        if *times > most {
+            let message = format!("{who} has applied №{script} {times} times, which was sent {most} times");
+            self.violate("what_was_sent_once_is_applied_once", message);
+        }
     }
 
     /// A listener has applied a publication.
-    pub(super) fn hears(&self, state: &mut State, who: Who, script: PartId) {
-        let Channels { due, applied, .. } = &mut state.channels;
-        let Some(place) = due.get_mut(&(who, script)).and_then(VecDeque::pop_front) else {
-            let message = format!("{who} has applied №{script} more often than it was sent there");
+    pub(super) fn hears(&self, state: &mut State, who: Who, script: &Script) {
+        let id = script.id;
+        let Some(place) = state.channels.due.get_mut(&(who, id)).and_then(VecDeque::pop_front) else {
+            let message = format!("{who} has applied №{id} more often than it was sent there");
             return self.violate("what_was_sent_once_is_applied_once", message);
         };
-        let Place { channel, record } = place;
-        let last = applied.entry((who, channel)).or_default();
+        let Place { channel, record, rank } = place;
+        let is_ranked = rank.is_some();
+        let place = (channel, record);
+        for lower in if is_ranked { self.has_its_turn(state, who, script, &place) } else { Vec::new() } {
+            if let Some(places) = state.channels.due.get_mut(&(lower, id)) {
+                places.retain(|place| place.record != record);
+            }
+        }
+        // What goes round has the order of its topic; who refuses at first gets it later.
+        if is_ranked && !script.is_sure() {
+            return;
+        }
+        let last = state.channels.applied.entry((who, rank.unwrap_or(place.0))).or_default();
         if record < *last {
-            let message = format!("{who} applies №{script}, record {record} of its channel, behind {last}");
+            let message = format!("{who} applies №{id}, record {record} of its channel, behind {last}");
             self.violate("publications_come_in_order", message);
         }
         *last = record.max(*last);
@@ -186,7 +264,7 @@ impl Witness {
         let channels = &self.state.lock().channels;
         let since = channels.begun.get(&(call, change.clone())).copied().unwrap_or(0);
         let channel = channels.channels.get(change.channel());
-        if !channel.map_or(!change.stands, |channel| channel.stood(change, since)) {
+        if !channel.map_or(change.stands.is_none(), |channel| channel.stood(change, since)) {
             let message = format!("a turn was told that this is done, and it is not durable: {change:?}");
             self.violate("a_subscription_stands_when_it_is_made", message);
         }
@@ -213,15 +291,18 @@ impl Channel {
     fn subscriptions(&mut self, commit: &Commit) -> Result<(), String> {
         for row in commit.rows.iter().filter(|row| row.space == Space::ITEM) {
             let known = self.standing.remove(&row.key);
-            let (what, stands) = match &row.value {
-                None => (known, false),
-                Some(value) => (subscription(&row.key, value), true),
+            let stands = row.value.as_ref().map(|value| subscription(&row.key, value));
+            let what = match &stands {
+                None => known,
+                Some(stands) => stands.clone(),
             };
-            let what = what.ok_or_else(|| format!("a subscription of {} cannot be read", commit.actor))?;
-            if stands {
-                self.standing.insert(row.key.clone(), what.clone());
+            let (pattern, who, priority) =
+                what.ok_or_else(|| format!("a subscription of {} cannot be read", commit.actor))?;
+            let turns = self.turns.entry((pattern.clone(), who)).or_default();
+            turns.push((self.records, stands.is_some().then_some(priority)));
+            if stands.is_some() {
+                self.standing.insert(row.key.clone(), (pattern, who, priority));
             }
-            self.turns.entry(what).or_default().push((self.records, stands));
         }
         Ok(())
     }
@@ -231,18 +312,18 @@ impl Channel {
         let turns = self.turns.get(&(change.pattern.clone(), change.whom));
         let turns = turns.map_or(&[][..], Vec::as_slice);
         let before = turns.iter().rev().find(|(record, _)| *record <= since);
-        before.map_or(!change.stands, |(_, stood)| *stood == change.stands)
+        before.map_or(change.stands.is_none(), |(_, stood)| *stood == change.stands)
             || turns.iter().any(|(record, stood)| *record > since && *stood == change.stands)
     }
 }
 
 /// Reads the row of a subscription: its key is the channel, the number of the map, the pattern and a name.
-fn subscription(key: &[u8], value: &[u8]) -> Option<(String, Who)> {
+fn subscription(key: &[u8], value: &[u8]) -> Option<(String, Who, i32)> {
     let (_, rest) = split_actor_prefix(key)?;
     let (_, mut rest) = rest.split_at_checked(size_of::<u64>())?;
     let pattern = String::decode(&mut rest)?;
-    let Subscriber { actor } = rmp_serde::from_slice(value).ok()?;
-    Some((pattern, Who::of(&actor)?))
+    let Subscriber { actor, priority } = rmp_serde::from_slice(value).ok()?;
+    Some((pattern, Who::of(&actor)?, priority))
 }
 
 impl Change {

@@ -149,7 +149,7 @@ impl Program {
         let mut items = Vec::new();
         let trouble = settings.trouble.as_millis() as u64 / 2;
         let from = if calm { CALM_FROM_MS } else { 0 };
-        for _ in 0..random.u32(5..30) {
+        for _ in 0..random.u32(5..28) {
             let to = cast[random.usize(..cast.len())];
             let (next, calm) = (&mut next, calm);
             let (at, behind, host, runs_once) = (to, to, None, to.is_durable());

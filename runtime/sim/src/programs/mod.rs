@@ -5,7 +5,7 @@
 //! carry it out on the simulated cluster ([`theatre`], [`scenario`]). The [`witness`] sees what becomes durable and what
 //! leaves, and holds it against the [`model`]: turns are applied whole, once, in one order, and nothing shows before its
 //! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`], [`channels`],
-//! [`letters`], [`rhythm`], [`visits`]). A failing program is made small ([`shrink`]).
+//! [`ranks`], [`letters`], [`rhythm`], [`visits`]). A failing program is made small ([`shrink`]).
 
 pub(crate) mod actors;
 pub(crate) mod cast;
@@ -18,6 +18,7 @@ mod letters;
 mod model;
 mod order;
 mod origins;
+mod ranks;
 mod relaxed;
 mod rhythm;
 mod scenario;

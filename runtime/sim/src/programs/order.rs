@@ -36,7 +36,7 @@ impl Witness {
             Some(By::Tell | By::Reliable | By::Delayed | By::Timer) => parents,
             Some(By::Ticks(times)) => parents * times as usize,
             // As often as it was sent there: the channel knows.
-            Some(By::Topic) => return Ok(()),
+            Some(By::Topic | By::Overheard) => return Ok(()),
             // It was checked as it began.
             Some(By::Beat { .. }) => return Ok(()),
             Some(By::News) => {

@@ -81,6 +81,11 @@ impl Script {
         self.steps.iter().any(|step| step.act.dooms())
     }
 
+    /// Whether a keeper that hears it keeps it from others.
+    pub(crate) fn is_consumed(&self) -> bool {
+        self.id.is_multiple_of(3)
+    }
+
     /// Whether its turn ends well if nothing goes wrong around it, now or later.
     pub(crate) fn is_sure(&self) -> bool {
         self.steps.iter().all(|step| step.act.is_sure())

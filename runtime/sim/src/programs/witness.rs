@@ -22,6 +22,7 @@ use super::letters::Letters;
 use super::model::Model;
 use super::order;
 use super::origins::Origins;
+use super::ranks::Ranks;
 use super::relaxed::{self, Relaxed};
 use super::rhythm::Rhythm;
 use super::script::{PartId, Program, Script};
@@ -98,6 +99,7 @@ pub(super) struct State {
     pub(super) calls: BTreeMap<Who, BTreeSet<CallId>>,
     pub(super) order: order::Order,
     pub(super) channels: Channels,
+    pub(super) ranks: Ranks,
     pub(super) letters: Letters,
     pub(super) rhythm: Rhythm,
     pub(super) visits: Visits,
@@ -241,10 +243,8 @@ impl Witness {
                 let message = format!("№{} begins, and the step before, №{step}, is not durable", script.id);
                 self.violate("i3_a_workflow_goes_on_behind_its_records", message);
             }
-            Some(By::Topic) => {
-                let is_sent = self.is_sent(&state, who, script.id);
-                self.check("i3_a_message_leaves_after_its_turn", is_sent);
-            }
+            Some(By::Topic) => self.is_heard(&state, who, script),
+            Some(By::Overheard) => self.is_overheard(&state, who, script),
             Some(by @ (By::Tell | By::News | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }))
                 if state.ran(origin.parent) == 0 =>
             {
@@ -254,7 +254,12 @@ impl Witness {
             }
             _ => {}
         }
-        if self.mutation == Some(Mutation::NewsComesTwice) && origin.by == Some(By::News) && state.begun(script.id) == 1 {
+        let comes_twice = match origin.by {
+            Some(By::News) => Mutation::NewsComesTwice,
+            Some(By::Overheard) => Mutation::OverheardTwice,
+            _ => return,
+        };
+        if self.mutation == Some(comes_twice) && state.begun(script.id) == 1 {
             self.smuggle(who, script);
         }
     }
@@ -378,8 +383,10 @@ impl Witness {
         if origin.by == Some(By::News) {
             *state.news.entry((who, script.id)).or_default() += 1;
         }
-        if origin.by == Some(By::Topic) {
-            self.hears(state, who, script.id);
+        match origin.by {
+            Some(By::Topic) => self.hears(state, who, script),
+            Some(By::Overheard) => self.has_overheard(state, who, script.id),
+            _ => {}
         }
         self.check("what_was_sent_once_is_applied_once", self.within_bounds(state, who, script));
         self.check("messages_come_in_order", self.in_order(state, who, script));

@@ -23,7 +23,7 @@ pub(crate) struct Beat {
 }
 
 impl Kind for Beat {
-    const WEIGHT: u32 = 2;
+    const WEIGHT: u32 = 1;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         let script = draw.script_that_repeats(draw.at, true)?;

@@ -92,6 +92,8 @@ pub(crate) enum By {
     },
     /// A publication.
     Topic,
+    /// A publication to who listens for as long as it is in memory.
+    Overheard,
     /// A broadcast.
     News,
     /// A call that comes back, inside the turn that has lent its state.
@@ -182,6 +184,8 @@ kinds! {
     Beat in beats,
     Publish in publications,
     Listen in subscriptions,
+    Rank in ranks,
+    Overhear in sessions,
     Announce in announcements,
     Errand in errands,
     Fail in failures,

@@ -10,7 +10,10 @@ use super::super::stage::{Failed, Stage, Turn};
 use super::{By, Kind, Sends, To};
 
 /// What is published to; the first segment is the channel.
-const TOPICS: [&str; 5] = ["news/a", "news/b", "news/b/c", "mail/a", "mail"];
+const TOPICS: [&str; 9] =
+    ["news/a", "news/b", "news/b/c", "mail/a", "mail", "rank/a", "rank/a", "rank/b", "live/a"];
+/// Nobody listens here longer than an activation lasts.
+const LIVE: &str = "live/";
 
 /// Publishes a script for whoever listens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +38,8 @@ impl Kind for Publish {
     }
 
     fn sends(&self) -> Vec<Sends<'_>> {
-        vec![Sends { script: &self.script, to: To::Listeners, by: By::Topic }]
+        let by = if self.topic.starts_with(LIVE) { By::Overheard } else { By::Topic };
+        vec![Sends { script: &self.script, to: To::Listeners, by }]
     }
 
     fn scripts_mut(&mut self) -> Vec<&mut Script> {

@@ -27,7 +27,7 @@ impl Kind for Reliable {
             return None;
         }
         let to = draw.anyone();
-        let delay_ms = (draw.random.u8(..4) == 0).then(|| draw.random.u64(..3_000));
+        let delay_ms = (draw.random.u8(..3) == 0).then(|| draw.random.u64(..3_000));
         Some(Self { to, script: draw.script(to)?, delay_ms })
     }
 

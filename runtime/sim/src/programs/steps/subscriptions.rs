@@ -20,7 +20,7 @@ const PATTERNS: [&str; 7] = ["news/a", "news/b", "news/*", "news/**", "news/*/c"
 
 /// Makes a subscription, or ends it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Listen(Change);
+pub(crate) struct Listen(pub(super) Change);
 
 impl Kind for Listen {
     const WEIGHT: u32 = 5;
@@ -28,7 +28,7 @@ impl Kind for Listen {
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         let whom = draw.anyone();
         let pattern = PATTERNS[draw.random.usize(..PATTERNS.len())].to_owned();
-        let stands = draw.random.u8(..4) > 0;
+        let stands = (draw.random.u8(..4) > 0).then_some(0);
         whom.is_durable().then_some(Self(Change { pattern, whom, stands }))
     }
 
@@ -38,8 +38,8 @@ impl Kind for Listen {
         witness::with(|witness| witness.subscribes(call, change));
         let topic = turn.cx.topic::<Script>(&change.pattern);
         let outcome = match change.stands {
-            true => subscribe(&topic, change.whom).await,
-            false => unsubscribe(&topic, change.whom).await,
+            Some(priority) => subscription(&topic, change.whom).actor(change.whom.key()).priority(priority).await,
+            None => unsubscribe(&topic, change.whom).await,
         };
         witness::with(|witness| match outcome {
             Ok(()) => witness.has_subscribed(call, change),
@@ -49,13 +49,13 @@ impl Kind for Listen {
     }
 }
 
-fn subscribe(topic: &Topic<Script>, whom: Who) -> Subscribe {
+/// The subscription of an actor that is of this one's type.
+pub(super) fn subscription(topic: &Topic<Script>, whom: Who) -> Subscribe {
     match whom.kind {
         Type::Shelf => topic.subscribe(ShelfRef::hear),
         Type::Scribe => topic.subscribe(ScribeRef::hear),
         _ => topic.subscribe(KeeperRef::hear),
     }
-    .actor(whom.key())
 }
 
 fn unsubscribe(topic: &Topic<Script>, whom: Who) -> Unsubscribe {
@@ -70,7 +70,7 @@ fn unsubscribe(topic: &Topic<Script>, whom: Who) -> Unsubscribe {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { pattern, whom, stands } = &self.0;
-        let does = if *stands { "begins" } else { "ceases" };
+        let does = if stands.is_some() { "begins" } else { "ceases" };
         write!(f, "{whom} {does} to listen to {pattern}")
     }
 }

@@ -1,0 +1,50 @@
+//! Subscriptions that last as long as an activation: nothing is stored, and each publication is told.
+
+use std::fmt;
+
+use greenroom_core::CallError;
+use serde::{Deserialize, Serialize};
+
+use super::super::channels::Change;
+use super::super::draw::Draw;
+use super::super::script::Script;
+use super::super::stage::{Failed, Stage, Turn};
+use super::super::witness;
+use super::Kind;
+use super::subscriptions::subscription;
+
+/// What is listened to so: nobody else listens there.
+const PATTERNS: [&str; 2] = ["live/a", "live/*"];
+
+/// Listens for as long as this activation of its own actor lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Overhear {
+    pattern: String,
+}
+
+impl Kind for Overhear {
+    const WEIGHT: u32 = 4;
+
+    fn draw(draw: &mut Draw<'_>) -> Option<Self> {
+        let pattern = PATTERNS[draw.random.usize(..PATTERNS.len())].to_owned();
+        (draw.at.is_durable() && draw.at.number != u8::MAX).then_some(Self { pattern })
+    }
+
+    /// If it cannot begin, the turn goes on without.
+    async fn play<S: Stage>(&self, _stage: &mut S, turn: &Turn<'_>) -> Result<(), Failed> {
+        let change = Change { pattern: self.pattern.clone(), whom: turn.who, stands: Some(0) };
+        witness::with(|witness| witness.overhears(&change));
+        let topic = turn.cx.topic::<Script>(&self.pattern);
+        if let Err(error) = subscription(&topic, turn.who).while_active().await {
+            let error = error.map_app(|error| CallError::Refused(error.message));
+            witness::with(|witness| witness.a_turn_is_told(&error));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Overhear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "overhear {}", self.pattern)
+    }
+}
