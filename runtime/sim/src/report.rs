@@ -146,6 +146,8 @@ stats! {
     steps,
     /// Subscriptions that turns have made or ended.
     subscriptions,
+    /// States of the version before that were read by the next one.
+    migrated,
     /// Publications that somebody has kept from lower priorities.
     consumed,
     /// Calls that stateless workers have carried.

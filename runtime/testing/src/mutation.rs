@@ -53,6 +53,8 @@ pub enum Mutation {
     ConsumedIsPassedOn,
     /// Turns of programs: who listens while it is in memory hears twice.
     OverheardTwice,
+    /// Turns of programs: what a new version of a type reads of the version before is empty.
+    MigrationIsLost,
 }
 
 impl Mutation {
@@ -73,7 +75,7 @@ impl Mutation {
     ];
 
     /// Those that the simulation of programs finds.
-    pub const OF_PROGRAMS: [Self; 16] = [
+    pub const OF_PROGRAMS: [Self; 17] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
         Self::LoadIsOld,
@@ -90,5 +92,6 @@ impl Mutation {
         Self::PriorityIsIgnored,
         Self::ConsumedIsPassedOn,
         Self::OverheardTwice,
+        Self::MigrationIsLost,
     ];
 }

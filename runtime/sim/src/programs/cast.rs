@@ -1,4 +1,4 @@
-//! Who plays: a few actors of four types. Calls inside turns go to later ones only, so that no two wait for each other.
+//! Who plays: a few actors of five types. Calls inside turns go to later ones only, so that no two wait for each other.
 
 use std::fmt;
 
@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Scribe,
     /// Volatile.
     Ghost,
+    /// Durable, plain fields, of a type that gets a new version.
+    Elder,
 }
 
 impl Who {
@@ -33,6 +35,11 @@ impl Who {
     /// It is stored, and remembers its calls.
     pub(crate) fn is_durable(self) -> bool {
         self.kind != Kind::Ghost
+    }
+
+    /// It listens to topics, and calls itself: nodes of two versions do not know each other's types.
+    pub(crate) fn is_of_one_version(self) -> bool {
+        self.kind != Kind::Elder
     }
 
     /// It is stored later.
@@ -47,6 +54,7 @@ impl Who {
             "Shelf" => Kind::Shelf,
             "Scribe" => Kind::Scribe,
             "Ghost" => Kind::Ghost,
+            "Elder" => Kind::Elder,
             _ => return None,
         };
         Some(Self { number: actor.key.parse().ok()?, kind })
@@ -84,6 +92,10 @@ macro_rules! with_actor {
             }
             $crate::programs::cast::Kind::Ghost => {
                 let $actor = $origin.actor::<$crate::programs::actors::Ghost>(&key);
+                $then
+            }
+            $crate::programs::cast::Kind::Elder => {
+                let $actor = $origin.actor::<$crate::programs::elders::Elder>(&key);
                 $then
             }
         }

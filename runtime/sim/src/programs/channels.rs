@@ -157,7 +157,9 @@ impl Witness {
         let exact = || channel.standing.values().filter(|(pattern, ..)| *pattern == topic);
         let rank = exact().any(|(.., priority)| *priority != 0).then(|| topic.clone());
         let members: Vec<_> = exact().map(|(_, who, priority)| (*priority, *who)).collect();
-        for (pattern, listener, _) in channel.standing.values().filter(|(pattern, ..)| matches(pattern, &topic)) {
+        for (pattern, listener, _) in
+            channel.standing.values().filter(|(pattern, ..)| matches(pattern, &topic))
+        {
             let rank = rank.clone().filter(|topic| topic == pattern);
             let place = Place { channel: name.clone(), record, rank };
             all.due.entry((*listener, script)).or_default().push_back(place);
@@ -208,7 +210,8 @@ impl Witness {
     /// One of these begins to apply a publication.
     pub(super) fn is_overheard(&self, state: &State, who: Who, script: &Script) {
         if self.ways(state, who, script.id) == 0 {
-            let message = format!("№{} begins at {who}, which does not listen, or nothing is there", script.id);
+            let message =
+                format!("№{} begins at {who}, which does not listen, or nothing is there", script.id);
             self.violate("i3_a_message_leaves_after_its_turn", message);
         }
     }

@@ -169,6 +169,10 @@ impl Program {
                 items.push(Item { id: next, at_ms, what: What::Fault(fault) });
             }
         }
+        if !calm && random.u8(..3) == 0 {
+            next += 1;
+            items.push(Item { id: next, at_ms: random.u64(..trouble), what: What::Upgrade });
+        }
         items.sort_by_key(|item| item.at_ms);
         let mut conditions = if calm { Conditions::GOOD } else { settings.conditions };
         // Reminders and delayed messages go by the calendar: what is a minute wrong takes a minute more to be done.
@@ -179,8 +183,16 @@ impl Program {
 
 /// Two to six actors, at least one of them durable at once.
 fn cast(random: &mut Rng) -> Vec<Who> {
-    let kinds =
-        [Kind::Keeper, Kind::Keeper, Kind::Shelf, Kind::Shelf, Kind::Scribe, Kind::Scribe, Kind::Ghost];
+    let kinds = [
+        Kind::Keeper,
+        Kind::Keeper,
+        Kind::Shelf,
+        Kind::Shelf,
+        Kind::Scribe,
+        Kind::Scribe,
+        Kind::Ghost,
+        Kind::Elder,
+    ];
     let mut cast: Vec<_> = (1..random.u8(2..=6))
         .map(|number| Who { number, kind: kinds[random.usize(..kinds.len())] })
         .collect();

@@ -40,7 +40,7 @@ async fn read(run: &Running, witness: &Arc<Witness>, who: Who) {
         Kind::Keeper => caller.actor::<Keeper>(&key).follow().await,
         Kind::Shelf => caller.actor::<Shelf>(&key).follow().await,
         Kind::Scribe => caller.actor::<Scribe>(&key).follow().await,
-        Kind::Ghost => return,
+        Kind::Ghost | Kind::Elder => return,
     };
     let is_usable =
         |error: &CallError<_>| witness.check("callers_are_told_what_they_can_use", usable(error, None));

@@ -127,8 +127,9 @@ impl Witness {
                 (state.ran(script.id), state.ran(origin.parent), state.letters.of(script.id));
             if matches!(origin.by, Some(By::Reliable | By::Delayed)) && ran + letters > sent {
                 let id = script.id;
-                let message =
-                    format!("№{id} was sent {sent} times, applied {ran} times, a dead letter {letters} times");
+                let message = format!(
+                    "№{id} was sent {sent} times, applied {ran} times, a dead letter {letters} times"
+                );
                 self.violate("a_dead_letter_was_not_applied", message);
             }
         }

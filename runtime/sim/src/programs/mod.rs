@@ -12,6 +12,7 @@ pub(crate) mod cast;
 mod channels;
 mod client;
 mod draw;
+pub(crate) mod elders;
 mod errand;
 mod follow;
 mod letters;
@@ -28,6 +29,7 @@ mod stage;
 mod steps;
 mod theatre;
 mod verdict;
+mod versions;
 mod visits;
 mod witness;
 

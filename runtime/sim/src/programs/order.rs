@@ -20,7 +20,9 @@ impl Witness {
         let (ran, parents) = (state.ran(script.id), state.ran(origin.parent));
         let parents = match origin.by {
             // What a relaxed turn tells leaves before it is written, and again if it is lost and repeated.
-            Some(By::Tell | By::Timer | By::News) if origin.from.is_relaxed() => state.relaxed.ended(origin.parent),
+            Some(By::Tell | By::Timer | By::News) if origin.from.is_relaxed() => {
+                state.relaxed.ended(origin.parent)
+            }
             _ => parents,
         };
         let most = match origin.by {
@@ -44,7 +46,8 @@ impl Witness {
                 if got <= parents || !who.is_durable() {
                     return Ok(());
                 }
-                let message = format!("{who} has got №{} {got} times, it was told {parents} times", script.id);
+                let message =
+                    format!("{who} has got №{} {got} times, it was told {parents} times", script.id);
                 return Err(message);
             }
             // A workflow that is started twice is one.

@@ -33,7 +33,8 @@ impl Witness {
     /// A channel has taken a publication to a topic that has priorities.
     pub(super) fn goes_round(&self, state: &mut State, place: Taken, members: Vec<(i32, Who)>, part: PartId) {
         let lowest = members.iter().min().copied();
-        let is_ranked = members.iter().any(|(priority, _)| Some(*priority) > lowest.map(|(priority, _)| priority));
+        let is_ranked =
+            members.iter().any(|(priority, _)| Some(*priority) > lowest.map(|(priority, _)| priority));
         state.ranks.rounds.insert(place, Round { members, applied: BTreeSet::new() });
         if self.mutation == Some(Mutation::PriorityIsIgnored)
             && is_ranked
@@ -44,10 +45,17 @@ impl Witness {
     }
 
     /// Somebody begins to apply a publication that goes round: it is its turn.
-    pub(super) fn is_its_turn(&self, state: &State, who: Who, script: &Script, place: &Taken) -> Result<(), String> {
+    pub(super) fn is_its_turn(
+        &self,
+        state: &State,
+        who: Who,
+        script: &Script,
+        place: &Taken,
+    ) -> Result<(), String> {
         let Some(Round { members, applied }) = state.ranks.rounds.get(place) else { return Ok(()) };
         let own = members.iter().find(|(_, member)| *member == who).map(|(priority, _)| *priority);
-        let before = members.iter().find(|(priority, member)| Some(*priority) > own && !applied.contains(member));
+        let before =
+            members.iter().find(|(priority, member)| Some(*priority) > own && !applied.contains(member));
         match before.filter(|_| script.is_sure()) {
             None => Ok(()),
             Some((priority, higher)) => Err(format!(
@@ -58,7 +66,13 @@ impl Witness {
     }
 
     /// Somebody has applied a publication that goes round: who gets it no more.
-    pub(super) fn has_its_turn(&self, state: &mut State, who: Who, script: &Script, place: &Taken) -> Vec<Who> {
+    pub(super) fn has_its_turn(
+        &self,
+        state: &mut State,
+        who: Who,
+        script: &Script,
+        place: &Taken,
+    ) -> Vec<Who> {
         let Ranks { rounds, consumed } = &mut state.ranks;
         let Some(Round { members, applied }) = rounds.get_mut(place) else { return Vec::new() };
         applied.insert(who);

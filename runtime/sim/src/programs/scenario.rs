@@ -92,6 +92,7 @@ async fn live(theatre: Arc<Theatre>) {
         tokio::time::sleep_until(begin + Duration::from_millis(item.at_ms)).await;
         match &item.what {
             What::Fault(fault) => fault.happen(&theatre.nodes, &theatre.witness.stats),
+            What::Upgrade => theatre.upgrade(),
             What::Ask(ask) => {
                 let (done, finished) = oneshot::channel::<()>();
                 let (theatre, ask) = (theatre.clone(), ask.clone());
@@ -104,6 +105,7 @@ async fn live(theatre: Arc<Theatre>) {
         }
     }
     tokio::time::sleep(HEALS_AFTER).await;
+    theatre.finish_upgrade();
     world.heal();
     theatre.nodes.heal();
     join_all(clients).await;

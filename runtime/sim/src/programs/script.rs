@@ -54,6 +54,8 @@ pub(crate) struct Item {
 pub(crate) enum What {
     Ask(Ask),
     Fault(Fault),
+    /// Nodes that start from now on have the next version of the program.
+    Upgrade,
 }
 
 /// A call by a client.
@@ -83,7 +85,7 @@ impl Script {
 
     /// Whether a keeper that hears it keeps it from others.
     pub(crate) fn is_consumed(&self) -> bool {
-        self.id.is_multiple_of(3)
+        self.id.is_multiple_of(2)
     }
 
     /// Whether its turn ends well if nothing goes wrong around it, now or later.
@@ -151,6 +153,7 @@ impl fmt::Display for Program {
         for Item { id, at_ms, what } in &self.items {
             match what {
                 What::Fault(fault) => writeln!(f, "{at_ms:>6} ms  №{id} {fault:?}")?,
+                What::Upgrade => writeln!(f, "{at_ms:>6} ms  №{id} the next version")?,
                 What::Ask(ask) => {
                     write!(f, "{at_ms:>6} ms  №{id} {} ", ask.to)?;
                     match &ask.script {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::actors::{Ghost, Keeper, Porter, Scribe, Shelf};
 use super::cast::Who;
+use super::elders::{Elder, ElderBefore};
 use super::errand::errand;
 use super::script::{Program, Script};
 use super::witness::Witness;
@@ -24,6 +25,7 @@ pub(crate) struct Theatre {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) program: Program,
     pub(crate) witness: Arc<Witness>,
+    next_version: Arc<AtomicBool>,
     over: AtomicBool,
 }
 
@@ -35,7 +37,13 @@ impl Theatre {
         let _ = witness.world.set(Arc::downgrade(&world));
         world.set_conditions(|conditions| *conditions = program.conditions);
         world.trace.add(program.to_string());
-        let types = Arc::new(|engine: greenroom_core::engine::EngineBuilder, _: Option<&str>| {
+        let is_new = Arc::new(AtomicBool::new(false));
+        let next_version = is_new.clone();
+        let types = Arc::new(move |engine: greenroom_core::engine::EngineBuilder, _: Option<&str>| {
+            let engine = match is_new.load(Ordering::Relaxed) {
+                true => engine.register::<Elder>(),
+                false => engine.register::<ElderBefore>(),
+            };
             engine
                 .register::<Keeper>()
                 .register::<Shelf>()
@@ -45,7 +53,20 @@ impl Theatre {
                 .workflow::<errand>()
         });
         let nodes = Nodes::new(&world, program.nodes, program.shards, types);
-        Arc::new(Self { world, nodes, program, witness, over: AtomicBool::new(false) })
+        Arc::new(Self { world, nodes, program, witness, next_version, over: AtomicBool::new(false) })
+    }
+
+    /// Nodes that start from now on have the next version of the program.
+    pub(crate) fn upgrade(&self) {
+        self.next_version.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the nodes that may have the version before.
+    pub(crate) fn finish_upgrade(&self) {
+        let nodes = if self.next_version.load(Ordering::Relaxed) { self.nodes.size() } else { 0 };
+        for node in 0..nodes {
+            self.nodes.crash(node);
+        }
     }
 
     pub(crate) fn end(&self) {

@@ -54,12 +54,7 @@ impl Witness {
     }
 
     /// Who came in was told this.
-    pub(crate) fn has_visited(
-        &self,
-        host: Who,
-        script: &Script,
-        outcome: &Result<Reply, CallError<Failed>>,
-    ) {
+    pub(crate) fn has_visited(&self, host: Who, script: &Script, outcome: &Result<Reply, CallError<Failed>>) {
         match outcome {
             Ok(Reply { line }) => self.told(host, *line, "an answer from inside a turn"),
             // The host has gone on.
@@ -75,7 +70,10 @@ impl Witness {
 
     /// What came in to a turn, as it says.
     pub(super) fn came_in<'a>(&'a self, heard: &'a [Heard]) -> impl Iterator<Item = &'a Script> {
-        heard.iter().filter(|heard| self.is_visit(heard.part)).filter_map(|heard| self.origins.script(heard.part))
+        heard
+            .iter()
+            .filter(|heard| self.is_visit(heard.part))
+            .filter_map(|heard| self.origins.script(heard.part))
     }
 
     pub(super) fn is_visit(&self, part: PartId) -> bool {

@@ -14,7 +14,6 @@ use greenroom_core::journal::{Commit, RecordKind};
 use greenroom_core::{CallError, CallId};
 use greenroom_testing::{Event, Mutation, Observer, World};
 use parking_lot::Mutex;
-use serde::Deserialize;
 
 use super::cast::Who;
 use super::channels::Channels;
@@ -28,6 +27,7 @@ use super::rhythm::Rhythm;
 use super::script::{PartId, Program, Script};
 use super::stage::{Failed, Line, Look, Page, Reply};
 use super::steps::By;
+use super::versions::{self, Stored};
 use super::visits::Visits;
 use crate::checker::Violation;
 use crate::report::{Counts, Stats};
@@ -98,6 +98,8 @@ pub(super) struct State {
     left: BTreeMap<PartId, Vec<(Who, Line)>>,
     pub(super) calls: BTreeMap<Who, BTreeSet<CallId>>,
     pub(super) order: order::Order,
+    /// The newest version of its type that has stored an actor.
+    pub(super) versions: BTreeMap<Who, u32>,
     pub(super) channels: Channels,
     pub(super) ranks: Ranks,
     pub(super) letters: Letters,
@@ -114,14 +116,6 @@ pub(super) struct State {
     pub(super) not_done: BTreeSet<PartId>,
     /// For the planted mistake of a rollback that is lost.
     kept: BTreeMap<Who, Page>,
-}
-
-/// The parts of a durable state that the witness compares.
-#[derive(Deserialize)]
-struct Stored {
-    page: Page,
-    #[serde(default)]
-    tag: Option<u32>,
 }
 
 impl Observer for Witness {
@@ -245,9 +239,9 @@ impl Witness {
             }
             Some(By::Topic) => self.is_heard(&state, who, script),
             Some(By::Overheard) => self.is_overheard(&state, who, script),
-            Some(by @ (By::Tell | By::News | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }))
-                if state.ran(origin.parent) == 0 =>
-            {
+            Some(
+                by @ (By::Tell | By::News | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }),
+            ) if state.ran(origin.parent) == 0 => {
                 let message =
                     format!("№{} begins by {by:?}, but №{} is not durable", script.id, origin.parent);
                 self.violate("i3_a_message_leaves_after_its_turn", message);
@@ -329,10 +323,11 @@ impl Witness {
 
     /// A record is on its disk.
     fn durable(&self, who: Who, commit: &Commit) {
-        let Ok(Stored { page, tag }) = rmp_serde::from_slice(&commit.state) else {
+        let Some((version, Stored { page, tag })) = versions::read(&commit.state) else {
             return self.violate("states_can_be_read", format!("a record of {who} cannot be read"));
         };
         let mut state = self.state.lock();
+        self.has_version(&mut state, who, version);
         let before = state.lines.get(&who).and_then(|line| line.last()).cloned().unwrap_or_default();
         if page.line == before.line {
             return self.check("a_turn_does_what_its_script_says", same(who, &before, &page, Some(tag)));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::actors::{GhostRef, KeeperRef, ScribeRef, ShelfRef};
 use super::super::cast::Kind as Type;
 use super::super::draw::Draw;
+use super::super::elders::ElderRef;
 use super::super::script::Script;
 use super::super::stage::{Failed, Stage, Turn};
 use super::{By, Kind, Sends, To};
@@ -32,6 +33,7 @@ impl Kind for Announce {
             Type::Keeper => cx.broadcast(|all: KeeperRef| all.run(script)),
             Type::Shelf => cx.broadcast(|all: ShelfRef| all.run(script)),
             Type::Scribe => cx.broadcast(|all: ScribeRef| all.run(script)),
+            Type::Elder => cx.broadcast(|all: ElderRef| all.run(script)),
             Type::Ghost => cx.broadcast(|all: GhostRef| all.run(script)),
         }?)
     }

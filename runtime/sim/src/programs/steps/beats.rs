@@ -26,6 +26,7 @@ impl Kind for Beat {
     const WEIGHT: u32 = 1;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
+        draw.at.is_of_one_version().then_some(())?;
         let script = draw.script_that_repeats(draw.at, true)?;
         Some(Self { script, hz: RATES[draw.random.usize(..RATES.len())], times: draw.random.u64(2..6) })
     }

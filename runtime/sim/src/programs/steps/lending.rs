@@ -27,6 +27,7 @@ impl Kind for Lend {
     const WEIGHT: u32 = 5;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
+        draw.at.is_of_one_version().then_some(())?;
         let to = draw.later()?;
         let script = draw.script_that_comes_back(to)?;
         let timeout_ms = (draw.random.u8(..5) == 0 && !draw.calm).then(|| draw.random.u64(1..300));

@@ -27,7 +27,7 @@ impl Kind for Remind {
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         // A script that runs several times would set the same reminder anew, and nobody could say how often it ticks.
-        if !draw.at.is_durable() || !draw.runs_once {
+        if !draw.at.is_durable() || !draw.at.is_of_one_version() || !draw.runs_once {
             return None;
         }
         let again = draw.random.bool().then(|| (draw.random.u32(2..5), draw.random.bool()));

@@ -27,7 +27,8 @@ impl Kind for Overhear {
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         let pattern = PATTERNS[draw.random.usize(..PATTERNS.len())].to_owned();
-        (draw.at.is_durable() && draw.at.number != u8::MAX).then_some(Self { pattern })
+        let listens = draw.at.is_durable() && draw.at.is_of_one_version() && draw.at.number != u8::MAX;
+        listens.then_some(Self { pattern })
     }
 
     /// If it cannot begin, the turn goes on without.

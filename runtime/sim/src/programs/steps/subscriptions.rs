@@ -29,7 +29,7 @@ impl Kind for Listen {
         let whom = draw.anyone();
         let pattern = PATTERNS[draw.random.usize(..PATTERNS.len())].to_owned();
         let stands = (draw.random.u8(..4) > 0).then_some(0);
-        whom.is_durable().then_some(Self(Change { pattern, whom, stands }))
+        (whom.is_durable() && whom.is_of_one_version()).then_some(Self(Change { pattern, whom, stands }))
     }
 
     /// If it cannot be made, the turn goes on without.

@@ -22,6 +22,7 @@ impl Kind for Timer {
     const WEIGHT: u32 = 2;
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
+        draw.at.is_of_one_version().then_some(())?;
         Some(Self { script: draw.script(draw.at)?, after_ms: draw.random.u64(..1_000) })
     }
 

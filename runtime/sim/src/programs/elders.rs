@@ -1,0 +1,79 @@
+//! A type that gets a new version while a program runs: from then on every node that starts reads the states of the version
+//! before, and stores its own.
+//!
+//! Until all have been started again, nodes of both versions run side by side. What a new one has stored no old one may read
+//! or write.
+
+use greenroom_core::{Cx, OldState, Result};
+use greenroom_macros::{Actor, actor_methods};
+use serde::{Deserialize, Serialize};
+
+use super::script::Script;
+use super::stage::{self, Failed, Look, Page, Reply, Stage};
+use super::witness;
+
+/// The first version.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", name = "Elder", idle_timeout = "700ms")]
+pub(crate) struct ElderBefore {
+    page: Page,
+}
+
+/// The next version: another name, and one field more.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", version = 2, migrate = Self::migrate, idle_timeout = "700ms")]
+pub(crate) struct Elder {
+    leaf: Page,
+    /// The version that it was migrated from, if it was.
+    from: Option<u32>,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl ElderBefore {
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
+    }
+
+    pub(crate) async fn look(&self) -> Result<Look, Failed> {
+        Ok(Look { page: self.page.clone(), ..Look::default() })
+    }
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Elder {
+    fn migrate(from: u32, old: OldState) -> Result<Self> {
+        let ElderBefore { page } = old.decode()?;
+        let leaf = witness::ask(|witness| witness.migrates(page));
+        Ok(Self { leaf, from: Some(from) })
+    }
+
+    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::run(self, cx, script).await
+    }
+
+    #[method(reentrant)]
+    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+        stage::visit(self, cx, script).await
+    }
+
+    pub(crate) async fn look(&self) -> Result<Look, Failed> {
+        Ok(Look { page: self.leaf.clone(), ..Look::default() })
+    }
+}
+
+impl Stage for ElderBefore {
+    fn page(&mut self) -> &mut Page {
+        &mut self.page
+    }
+}
+
+impl Stage for Elder {
+    fn page(&mut self) -> &mut Page {
+        &mut self.leaf
+    }
+}
