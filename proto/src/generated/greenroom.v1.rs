@@ -2457,6 +2457,9 @@ pub struct Request {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// The topic, if this brings a publication to one who listens.
+    #[prost(string, tag = "11")]
+    pub topic: ::prost::alloc::string::String,
 }
 /// The place of a reliable message among those of its sender.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

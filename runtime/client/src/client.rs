@@ -12,6 +12,7 @@ use greenroom_core::codec::{ContentType, Payload};
 use greenroom_core::engine::Engine;
 use greenroom_core::env::SharedEnv;
 use greenroom_core::error::CallError;
+use greenroom_core::filter::{Filter, Filters, Way};
 use greenroom_core::identity::{ActorId, CallId};
 use greenroom_core::lanes::Lanes;
 use greenroom_core::reference::{ActorRef, Origin};
@@ -80,10 +81,14 @@ pub struct CallOptions {
     pub request: RequestContext,
 }
 
-/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime. Beside its gateways it has the messages
-/// that wait for their turn to leave.
+/// A client of a cluster. Cheap to clone; it must be made inside a tokio runtime.
 #[derive(Clone)]
-pub struct Client(Arc<dyn Gateways>, Arc<Lanes>);
+pub struct Client {
+    gateways: Arc<dyn Gateways>,
+    /// The messages that wait for their turn to leave.
+    lanes: Arc<Lanes>,
+    outgoing: Filters,
+}
 
 impl Client {
     /// A client of these gateways, `HOST:PORT` each. Does no I/O yet: an address where nobody answers shows when calls
@@ -108,7 +113,14 @@ impl Client {
     /// A client that reaches its gateways in another way than gRPC: in a simulated cluster.
     pub fn over(gateways: impl Gateways) -> Self {
         let lanes = Lanes::new(gateways.env().clone());
-        Self(Arc::new(gateways), lanes)
+        Self { gateways: Arc::new(gateways), lanes, outgoing: Filters::default() }
+    }
+
+    /// Runs this filter, behind those that there are, around every call and every message of the client that is returned
+    /// and of its clones. It is asked once for a call, however often that is repeated.
+    pub fn outgoing(mut self, filter: impl Filter) -> Self {
+        self.outgoing.push(filter);
+        self
     }
 
     /// A typed reference to an actor.
@@ -134,15 +146,21 @@ impl Client {
         arguments: &str,
         options: CallOptions,
     ) -> Result<String, CallError<Payload>> {
-        let context = CallContext {
-            id: options.call_id.unwrap_or_else(|| CallId(self.0.env().random())),
-            deadline: self.0.env().now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
+        let mut context = CallContext {
+            id: options.call_id.unwrap_or_else(|| CallId(self.env().random())),
+            deadline: self.env().now() + options.deadline.unwrap_or(DEFAULT_DEADLINE),
             chain: Chain::default(),
             request: options.request,
         };
         let arguments = Payload { content_type: ContentType::Json, data: arguments.to_owned().into() };
-        let call = Call { target: target.clone(), method: method.into(), arguments, context, delivery: None };
-        let reply = self.call(call).await?;
+        let method = method.into();
+        let passed = self.outgoing.pass(target, &method, Way::Call, &mut context)?;
+        let call = Call { target: target.clone(), method, arguments, context, delivery: None };
+        let reply = self.call(call).await;
+        if let Some(passed) = passed {
+            passed.ended(&reply);
+        }
+        let reply = reply?;
         String::from_utf8(reply.data.into()).map_err(|_| CallError::Invalid("the reply is no UTF-8".into()))
     }
 
@@ -151,7 +169,7 @@ impl Client {
         let mut backoff = Backoff::default();
         let mut last = None;
         loop {
-            let tried = tokio::time::timeout_at(call.context.deadline, self.0.attempt(&call)).await;
+            let tried = tokio::time::timeout_at(call.context.deadline, self.gateways.attempt(&call)).await;
             let failure = match tried {
                 Err(_elapsed) => return Err(last.unwrap_or(CallError::Timeout { committed: None })),
                 Ok(Attempt::Answered(Err(error))) if error.is_retryable() => error,
@@ -159,8 +177,8 @@ impl Client {
                 Ok(Attempt::NoGateway(reason)) => CallError::Unavailable(reason),
             };
             tracing::debug!(target_actor = %call.target, attempt = backoff.attempts(), %failure, "repeating the call");
-            let wait = backoff.next(self.0.env().random() as u64);
-            if self.0.env().now() + wait >= call.context.deadline {
+            let wait = backoff.next(self.gateways.env().random() as u64);
+            if self.gateways.env().now() + wait >= call.context.deadline {
                 return Err(failure);
             }
             last = Some(failure);
@@ -183,7 +201,7 @@ impl Transport for Client {
                 tracing::warn!(%target, %method, %error, "a message was told and nobody took it");
             }
         };
-        if let Err(call) = self.1.send(call, bring) {
+        if let Err(call) = self.lanes.send(call, bring) {
             tracing::warn!(target = %call.target, method = %call.method, "too many messages wait; one was dropped");
         }
     }
@@ -192,7 +210,11 @@ impl Transport for Client {
         None
     }
 
+    fn outgoing(&self) -> Option<&Filters> {
+        Some(&self.outgoing)
+    }
+
     fn env(&self) -> &SharedEnv {
-        self.0.env()
+        self.gateways.env()
     }
 }

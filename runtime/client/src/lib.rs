@@ -20,4 +20,5 @@ mod items;
 
 pub use attempt::{Attempt, Gateways};
 pub use client::{CallOptions, Client, ConnectError};
+pub use greenroom_core::filter::{Filter, FilteredCall, Refusal, Way};
 pub use items::JsonItems;

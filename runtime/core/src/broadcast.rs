@@ -16,6 +16,7 @@ use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::{CallId, Shard, ShardCount};
 use crate::reference::{ActorRef, Call, Origin};
 use crate::request::RequestContext;
@@ -36,6 +37,9 @@ pub(crate) struct News {
     method: SmolStr,
     arguments: Payload,
     id: CallId,
+    /// What the turn carried that broadcasts it.
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    request: RequestContext,
 }
 
 #[actor_methods(crate = "crate")]
@@ -56,7 +60,7 @@ impl Broadcaster {
             if count % IN_A_ROW == IN_A_ROW - 1 {
                 tokio::task::yield_now().await;
             }
-            let (chain, request) = (Chain::default(), RequestContext::default());
+            let (chain, request) = (Chain::default(), news.request.clone());
             let context = CallContext { id: news.id, deadline, chain, request };
             let News { method, arguments, .. } = news.clone();
             // One whose shard has just left is not in memory here any more.
@@ -80,12 +84,14 @@ pub fn broadcast<M: Method>(
 ) -> Result<(), CallError> {
     let all = ActorRef::<M::Actor>::new(origin.clone(), "*");
     let cannot_encode = |_| CallError::Invalid("the arguments cannot be encoded".into());
-    let call = call(all.into()).into_encoded().map_err(|error| error.map_app(cannot_encode))?;
-    let WireCall { target, method, arguments, context, .. } = call;
-    let news = News { actor_type: target.actor_type.as_str().into(), method, arguments, id: context.id };
+    let mut call = call(all.into()).into_encoded().map_err(|error| error.map_app(cannot_encode))?;
     let (Some(engine), Some(transport)) = (origin.engine(), origin.transport()) else {
         return Err(CallError::Invalid("a client cannot broadcast; let an actor do it".into()));
     };
+    engine.outgoing().hand_over(&mut call, Way::Tell)?;
+    let WireCall { target, method, arguments, context, .. } = call;
+    let actor_type = target.actor_type.as_str().into();
+    let news = News { actor_type, method, arguments, id: context.id, request: context.request };
     let (count, home) = (engine.shards(), engine.home_of(M::Actor::TYPE));
     let mut by_owner: BTreeMap<Option<String>, Vec<u16>> = BTreeMap::new();
     for (shard, owner) in home.shards().zip(transport.owners(home)) {

@@ -54,18 +54,32 @@ struct Rare {
 }
 
 /// See [`Cx::ends`].
-pub(crate) struct Ends<'a>(&'a Cx);
+pub(crate) struct Ends<'a> {
+    cx: &'a Cx,
+    well: bool,
+}
+
+impl Ends<'_> {
+    /// The method has ended well: what it has told is to leave.
+    pub(crate) fn well(&mut self) {
+        self.well = true;
+    }
+}
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
+        if !self.well {
+            // What was told holds the context that holds it: somebody must let go.
+            drop(self.cx.take_told());
+        }
         // Nobody else has it: then nobody makes calls with it any more.
-        if let Some(inner) = &self.0.0
+        if let Some(inner) = &self.cx.0
             && Arc::strong_count(inner) > 1
         {
             let rare = inner.rare();
             rare.ended.store(true, Ordering::SeqCst);
             if rare.waited.load(Ordering::SeqCst) {
-                self.0.engine().holds_no_more(self.0);
+                self.cx.engine().holds_no_more(self.cx);
             }
         }
     }
@@ -252,9 +266,9 @@ impl Cx {
     }
 
     /// The method runs until this is dropped. What clones of the context do after that, on tasks of their own, keeps
-    /// nobody waiting for the actor.
+    /// nobody waiting for the actor. What it has told is forgotten unless it has ended [well](Ends::well).
     pub(crate) fn ends(&self) -> Ends<'_> {
-        Ends(self)
+        Ends { cx: self, well: false }
     }
 
     /// The turn waits for a call. Of this and the turn's end the second one sees the other: see [`Awaited`](crate::engine::Awaited).
@@ -288,8 +302,9 @@ impl Cx {
         self.inner().activation.engine()
     }
 
+    /// What calls of this turn carry.
     pub(crate) fn request_context(&self) -> RequestContext {
-        self.inner().call.request.clone()
+        self.inner().call.request.passed_on()
     }
 
     /// The place of the next call that this turn makes among its calls.
@@ -310,7 +325,7 @@ impl Cx {
             id: call.id.child(ordinal),
             deadline: call.deadline,
             chain: call.chain.push(frame),
-            request: call.request.clone(),
+            request: call.request.passed_on(),
         }
     }
 }

@@ -1,23 +1,52 @@
-//! Filters: code around every call that a node makes (outgoing) or answers (incoming), whatever its type.
+//! Filters: code around every turn that a node runs (incoming) and around all that it sends to actors (outgoing), whatever
+//! the type.
 //!
-//! A filter sees who is called and how, may add to the request context, may refuse the call, and learns how it ended and
-//! how long it took. Filters run in the order in which they were given, and learn of the end in the reverse order; a
-//! filter that let a call pass learns of its end in any case, be it refused by a later one or dropped by its caller.
-//! They run on the threads of turns: they must be quick and must not block.
+//! A filter sees who is called, with what and on which [`Way`], may add to the request context, may refuse the call, and
+//! learns how it ended and how long it took. Filters run in the order in which they were given, and learn of the end in
+//! the reverse order; a filter that let a call pass learns of its end in any case, be it refused by a later one or dropped
+//! by its caller. What nobody waits for has ended for an outgoing filter when it has been handed over. Filters run on the
+//! threads of turns: they must be quick and must not block.
+//!
+//! **What passes no filter**: what Greenroom's own actors and workflows do for themselves. Nobody has asked for it, so it
+//! has no request context that could say for whom it is.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::call::{CallContext, Chain};
+use crate::actor::Actor;
+use crate::call::{Call, CallContext, Chain};
+use crate::engine::INTERNAL;
 use crate::error::CallError;
 use crate::identity::{ActorId, CallId};
 use crate::request::TooLarge;
+use crate::topics::Channel;
 
 /// How a filter refuses a call. [`CallError::Refused`] is what suits most; any other error but `App` may be meant.
 pub type Refusal = CallError<Infallible>;
+
+/// How a turn is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Way {
+    /// A call, whose caller waits for the reply.
+    Call,
+    /// A message that was told, also by a broadcast.
+    Tell,
+    /// A reliable message, also one with a delay.
+    Reliable,
+    /// What comes of a publication to one who listens; see [`FilteredCall::topic`].
+    Publication,
+    /// The tick of a reminder.
+    Reminder,
+    /// A timer of the actor.
+    Timer,
+    /// A tick of the actor's simulation.
+    Tick,
+}
 
 /// Code around calls. A closure `Fn(&mut FilteredCall) -> Result<(), Refusal>` is one, too.
 pub trait Filter: Send + Sync + 'static {
@@ -47,7 +76,8 @@ impl<F: Fn(&mut FilteredCall) -> Result<(), Refusal> + Send + Sync + 'static> Fi
 #[derive(Debug, Clone)]
 pub struct FilteredCall {
     target: ActorId,
-    method: &'static str,
+    method: SmolStr,
+    way: Way,
     context: CallContext,
 }
 
@@ -59,7 +89,17 @@ impl FilteredCall {
 
     /// The wire name of the method.
     pub fn method(&self) -> &str {
-        self.method
+        &self.method
+    }
+
+    /// How the turn is asked for.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// The topic, if the actor listens to it and gets this as a [publication](Way::Publication).
+    pub fn topic(&self) -> Option<&str> {
+        self.context.request.topic()
     }
 
     /// The call's id.
@@ -91,32 +131,41 @@ impl FilteredCall {
     }
 }
 
-/// The filters of one direction, in their order.
+/// The filters of one direction, in their order. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Filters(Arc<Vec<Box<dyn Filter>>>);
+pub struct Filters(Arc<Vec<Arc<dyn Filter>>>);
 
 impl Filters {
-    pub(crate) fn push(&mut self, filter: Box<dyn Filter>) {
-        Arc::get_mut(&mut self.0).expect("filters are given before the engine is built").push(filter);
+    /// Adds a filter behind the others.
+    pub fn push(&mut self, filter: impl Filter) {
+        Arc::make_mut(&mut self.0).push(Arc::new(filter));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Asks the filters, if there are any, and lets them change the request context. What it gives wants to know how the
     /// call ended.
-    pub(crate) fn pass<E>(
+    ///
+    /// # Errors
+    /// What the filter says that refuses the call.
+    pub fn pass<E>(
         &self,
         target: &ActorId,
-        method: &'static str,
+        method: &SmolStr,
+        way: Way,
         context: &mut CallContext,
-    ) -> Result<Option<Passed>, CallError<E>> {
-        if self.is_empty() {
+    ) -> Result<Option<Box<Passed>>, CallError<E>> {
+        if self.is_empty() || !is_asked_for(target, method) {
             return Ok(None);
         }
-        let call = FilteredCall { target: target.clone(), method, context: context.clone() };
-        let mut passed = Passed { filters: self.clone(), asked: 0, call, begun: Instant::now(), ended: None };
+        let way = if context.request.topic().is_some() { Way::Publication } else { way };
+        let (target, method) = (target.clone(), method.clone());
+        let call = FilteredCall { target, method, way, context: context.clone() };
+        let (filters, begun) = (self.clone(), Instant::now());
+        let mut passed = Box::new(Passed { filters, asked: 0, call, begun, ended: None });
         for filter in self.0.iter() {
             if let Err(refusal) = filter.before(&mut passed.call) {
                 passed.ended = Some(Err(refusal.kind()));
@@ -127,10 +176,32 @@ impl Filters {
         context.request = passed.call.context.request.clone();
         Ok(Some(passed))
     }
+
+    /// The same for what nobody waits for and is handed over at once.
+    ///
+    /// # Errors
+    /// As [`pass`](Self::pass).
+    pub(crate) fn hand_over<E>(&self, call: &mut Call, way: Way) -> Result<(), CallError<E>> {
+        if let Some(passed) = self.pass(&call.target, &call.method, way, &mut call.context)? {
+            passed.handed_over();
+        }
+        Ok(())
+    }
+}
+
+/// What the channel of a topic is asked for by those who publish and listen.
+const OF_TOPICS: [&str; 5] = ["publish", "announce", "subscribe", "join", "unsubscribe"];
+
+/// Whether somebody has asked for it: methods with an `@`, and actors of the runtime, are what it does for itself.
+fn is_asked_for(target: &ActorId, method: &str) -> bool {
+    match target.actor_type.as_str() {
+        Channel::TYPE => OF_TOPICS.contains(&method),
+        other => !other.starts_with(INTERNAL) && !method.starts_with('@'),
+    }
 }
 
 /// A call that filters have let pass. When it is dropped they learn of its end.
-pub(crate) struct Passed {
+pub struct Passed {
     filters: Filters,
     asked: usize,
     call: FilteredCall,
@@ -139,8 +210,14 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
-    pub(crate) fn ended<T, E>(mut self, outcome: &Result<T, CallError<E>>) {
+    /// Tells the filters how the call ended. One that is only dropped was cancelled.
+    pub fn ended<T, E>(mut self: Box<Self>, outcome: &Result<T, CallError<E>>) {
         self.ended = Some(outcome.as_ref().map(|_| ()).map_err(CallError::kind));
+    }
+
+    /// Tells the filters that what nobody waits for has been handed over.
+    pub fn handed_over(mut self: Box<Self>) {
+        self.ended = Some(Ok(()));
     }
 }
 

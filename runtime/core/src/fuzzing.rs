@@ -8,11 +8,13 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
 
 use crate::codec::{ContentType, Payload, read_stored};
 use crate::engine::reminders::{Stored, name_key, split_name_key};
 use crate::engine::{Letter, LetterId, Message, Place};
 use crate::identity::{ActorId, CallId};
+use crate::request::RequestContext;
 use crate::schedule::Schedule;
 use crate::streams::wire::Batch;
 use crate::topics;
@@ -62,9 +64,20 @@ pub fn dead_letter_id(text: &[u8]) -> Option<Vec<u8>> {
 /// The values of a reminder's, a message's and a dead letter's row.
 pub fn rows() -> [Vec<u8>; 3] {
     let (schedule, id) = (Schedule::cron("0 4 * * *", "UTC"), CallId(7));
-    let stored = Stored { schedule, due: 5, set_by: id, method: "add".into(), arguments: Payload::default() };
+    let (arguments, mut request) = (Payload::default(), RequestContext::default());
+    request.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    request.set_topic("chat/lobby");
+    let method: SmolStr = "add".into();
+    let stored = Stored {
+        schedule,
+        due: 5,
+        set_by: id,
+        method: method.clone(),
+        arguments: arguments.clone(),
+        request: request.clone(),
+    };
     let target: ActorId = "Bank/a".parse().expect("it is written here and valid");
-    let message = Message { target: target.clone(), method: "add".into(), arguments: Payload::default(), id };
+    let message = Message { target: target.clone(), method, arguments, id, request };
     let (kind, error) = ("app".to_owned(), "no".to_owned());
     let letter = Letter { from: target, message: message.clone(), kind, error, at_unix_ms: 5 };
     [write(&stored), write(&message), write(&letter)]

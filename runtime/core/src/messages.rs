@@ -9,6 +9,7 @@ use crate::call::{Call as WireCall, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::cx::Cx;
 use crate::engine::{Core, IN_ORDER, Message, Outgoing, Place};
 use crate::error::CallError;
+use crate::filter::{Passed, Way};
 use crate::identity::ActorId;
 use crate::reference::{Call, MOVED_AWAY, Origin, Prepared, encode};
 
@@ -21,7 +22,7 @@ impl Cx {
     /// counted and becomes a dead letter.
     ///
     /// # Errors
-    /// `Invalid` if the key of the target is none.
+    /// `Invalid` if the key of the target is none; what an outgoing filter says.
     pub fn tell<M: Method>(&self, call: Call<M>) -> Result<(), CallError> {
         self.send_at_end(Box::new(Letter::new(call)?));
         Ok(())
@@ -40,7 +41,8 @@ impl Cx {
     /// is at least once.
     ///
     /// # Errors
-    /// `Invalid` if this turn has no commit (a `&self` method, or a volatile type), or the key of the target is none.
+    /// `Invalid` if this turn has no commit (a `&self` method, or a volatile type), or the key of the target is none; what
+    /// an outgoing filter says.
     pub fn reliable<M: Method>(&self, call: Call<M>) -> Result<(), CallError> {
         let message = self.message(call)?;
         let (epoch, number) = (self.shard().epoch(), self.shard().next_number());
@@ -70,9 +72,9 @@ impl Cx {
             ));
         }
         let cannot_encode = |_| CallError::Invalid("the arguments cannot be encoded".into());
-        let call = call.into_encoded().map_err(|error| error.map_app(cannot_encode))?;
-        let WireCall { target, method, arguments, context, .. } = call;
-        Ok(Message { target, method, arguments, id: context.id })
+        let mut call = call.into_encoded().map_err(|error| error.map_app(cannot_encode))?;
+        self.engine().outgoing().hand_over(&mut call, Way::Reliable)?;
+        Ok(call.into())
     }
 }
 
@@ -83,7 +85,7 @@ impl<M: Method> Call<M> {
     /// takes within the call's deadline is counted and becomes a dead letter.
     ///
     /// # Errors
-    /// `Invalid` if the key of the target is none.
+    /// `Invalid` if the key of the target is none; what an outgoing filter says.
     pub fn tell(self) -> Result<(), CallError> {
         let mut call = self.into_prepared();
         match call.head.origin.turn().cloned() {
@@ -101,6 +103,7 @@ struct Letter<M: Method> {
     target: ActorId,
     context: CallContext,
     arguments: M::Arguments,
+    passed: Option<Box<Passed>>,
 }
 
 impl<M: Method> Letter<M> {
@@ -109,30 +112,40 @@ impl<M: Method> Letter<M> {
     }
 
     fn of(call: Prepared<M>) -> Result<Self, CallError> {
-        let context = call.head.checked_context()?;
+        let mut context = call.head.checked_context()?;
         let target = call.target()?;
         let arguments = call.arguments.expect("a call that has not begun has its arguments");
-        Ok(Self { origin: call.head.origin, target, context, arguments })
+        let origin = call.head.origin;
+        let passed = match origin.outgoing() {
+            Some(filters) => filters.pass(&target, &method::<M>(), Way::Tell, &mut context)?,
+            None => None,
+        };
+        Ok(Self { origin, target, context, arguments, passed })
     }
 }
 
 impl<M: Method> Letter<M> {
     fn send_now(self) {
         send::<M>(&self.origin, self.target, self.context, self.arguments);
+        handed_over(self.passed);
     }
 }
 
 impl<M: Method> Outgoing for Letter<M> {
     fn send(self: Box<Self>) {
-        let Self { origin, target, mut context, arguments } = *self;
+        let Self { origin, target, mut context, arguments, passed } = *self;
         // Nobody waits for it: it has its own time, and no call waits for the turn that it starts.
         context.deadline = origin.env().now() + DEFAULT_DEADLINE;
         context.chain = Chain::default();
         send::<M>(&origin, target, context, arguments);
+        handed_over(passed);
     }
 
     fn give_up(self: Box<Self>, engine: &Core) {
         let error = CallError::Unavailable(MOVED_AWAY.into());
+        if let Some(passed) = self.passed {
+            passed.ended(&Err::<(), _>(error.clone()));
+        }
         engine.dead_letters().told(engine.env().unix_ms(), self.target, method::<M>(), &error);
     }
 }
@@ -159,6 +172,12 @@ fn send<M: Method>(origin: &Origin, target: ActorId, context: CallContext, argum
     match origin.engine() {
         Some(engine) => engine.dead_letters().told(engine.env().unix_ms(), target, method::<M>(), &error),
         None => tracing::warn!(%target, method = M::NAME, %error, "a message was told and nobody took it"),
+    }
+}
+
+fn handed_over(passed: Option<Box<Passed>>) {
+    if let Some(passed) = passed {
+        passed.handed_over();
     }
 }
 

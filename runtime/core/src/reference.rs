@@ -18,6 +18,7 @@ use crate::cx::Cx;
 use crate::engine::{Awaited, Begun, Core, Handed, Local, Waiting};
 use crate::env::SharedEnv;
 use crate::error::CallError;
+use crate::filter::{Filters, Way};
 use crate::identity::{ActorId, CallId};
 use crate::request::{RequestContext, TooLarge};
 use crate::stripes::Handle;
@@ -47,6 +48,24 @@ impl Origin {
             Self::Program(transport) => transport.engine().map(|engine| &***engine),
             Self::Turn(cx) => Some(cx.engine()),
             Self::Step(step) => Some(step.engine()),
+        }
+    }
+
+    /// What is around all that is sent from here.
+    pub(crate) fn outgoing(&self) -> Option<&Filters> {
+        match self {
+            Self::Program(transport) => transport.outgoing(),
+            Self::Turn(cx) => Some(cx.engine().outgoing()),
+            Self::Step(step) => Some(step.engine().outgoing()),
+        }
+    }
+
+    /// What calls carry that are made from here.
+    fn request_context(&self) -> RequestContext {
+        match self {
+            Self::Program(_) => RequestContext::default(),
+            Self::Turn(cx) => cx.request_context(),
+            Self::Step(step) => step.request_context(),
         }
     }
 
@@ -186,7 +205,7 @@ impl<M: Method> Call<M> {
     pub fn with_request(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let State::Prepared(call) = &mut self.0 {
             let head = &mut call.head;
-            let inherited = || head.origin.turn().map(Cx::request_context).unwrap_or_default();
+            let inherited = || head.origin.request_context();
             let chosen = head.chosen.get_or_insert_default();
             let request = chosen.request.get_or_insert_with(|| Ok(inherited()));
             if let Ok(context) = request
@@ -288,7 +307,7 @@ impl Head {
                 }),
                 deadline: self.deadline.unwrap_or_else(|| origin.env().now() + DEFAULT_DEADLINE),
                 chain: Chain::default(),
-                request: RequestContext::default(),
+                request: origin.request_context(),
             },
         };
         if let Some(Ok(request)) = self.request() {
@@ -348,8 +367,8 @@ impl<M: Method> Prepared<M> {
         let mut context = head.checked_context()?;
         let target = head.target::<M::Actor, _>()?;
         let Head { origin, .. } = head;
-        let passed = match origin.engine() {
-            Some(engine) => engine.outgoing().pass(&target, M::NAME, &mut context)?,
+        let passed = match origin.outgoing() {
+            Some(filters) => filters.pass(&target, &SmolStr::new_static(M::NAME), Way::Call, &mut context)?,
             None => None,
         };
         let outcome = match origin.turn().cloned() {

@@ -80,7 +80,8 @@ impl Cx {
         let now = self.engine().env().unix_ms();
         let (schedule, due) = schedule.begin(now).map_err(|error| CallError::Invalid(error.to_string()))?;
         let (set_by, method, arguments) = (self.call_id(), call.method, call.arguments);
-        let stored = Stored { schedule, due, set_by, method, arguments };
+        let request = call.context.request;
+        let stored = Stored { schedule, due, set_by, method, arguments, request };
         self.change_row(stored.put(&name_key(self.actor_id(), name)));
         Ok(())
     }

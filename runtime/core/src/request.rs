@@ -1,11 +1,13 @@
 //! What a request carries beside its arguments: a few names with values, and its place in a trace.
 //!
-//! A caller says it once, and every call that is made from its call carries it, from node to node. **Invariant**: names
-//! and values together never take more than [`MAX_BYTES`].
+//! A caller says it once, and everything that is set in motion from its call carries it, from node to node and also where
+//! it is stored in between. **Invariant**: names and values together never take more than [`MAX_BYTES`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 /// How many bytes the names and values of a request context may take.
@@ -20,6 +22,19 @@ struct Inner {
     entries: BTreeMap<String, String>,
     bytes: usize,
     traceparent: Option<Arc<str>>,
+    /// Of a publication on its way to one who listens. It is this delivery's alone: see [`RequestContext::passed_on`].
+    topic: Option<Arc<str>>,
+}
+
+/// As it is stored.
+#[derive(Serialize, Deserialize)]
+struct Form<'a> {
+    #[serde(default, borrow, skip_serializing_if = "BTreeMap::is_empty")]
+    entries: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Cow<'a, str>>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    topic: Option<Cow<'a, str>>,
 }
 
 /// A request context that would take too much.
@@ -90,6 +105,46 @@ impl RequestContext {
             Arc::make_mut(self.0.get_or_insert_default()).traceparent = Some(traceparent.into());
         }
     }
+
+    /// The topic, if this comes with a publication.
+    pub fn topic(&self) -> Option<&str> {
+        self.0.as_ref()?.topic.as_deref()
+    }
+
+    /// Says that this goes with a publication of the topic. An empty name is none.
+    pub fn set_topic(&mut self, topic: &str) {
+        if !topic.is_empty() {
+            Arc::make_mut(self.0.get_or_insert_default()).topic = Some(topic.into());
+        }
+    }
+
+    /// What calls carry that are made from a call with this: all but the topic, which says how this very call came.
+    pub(crate) fn passed_on(&self) -> Self {
+        let Some(inner) = &self.0 else { return Self(None) };
+        if inner.topic.is_none() {
+            return self.clone();
+        }
+        let inner = Inner { topic: None, ..Inner::clone(inner) };
+        Self((inner != Inner::default()).then(|| Arc::new(inner)))
+    }
+}
+
+impl Serialize for RequestContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = self.entries().map(|(name, value)| (name.into(), value.into())).collect();
+        let (traceparent, topic) = (self.traceparent().map(Cow::from), self.topic().map(Cow::from));
+        Form { entries, traceparent, topic }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestContext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Form { entries, traceparent, topic } = Form::deserialize(deserializer)?;
+        let mut context = Self::of(entries).map_err(de::Error::custom)?;
+        context.set_traceparent(traceparent.as_deref().unwrap_or_default());
+        context.set_topic(topic.as_deref().unwrap_or_default());
+        Ok(context)
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +164,23 @@ mod tests {
         context.set("a", "b").unwrap();
         assert_eq!(context.entries().collect::<Vec<_>>(), [("a", "b"), ("tenant", "y")]);
         assert_eq!((full.get("a"), context.get("a")), (None, Some("b")));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again_and_a_topic_is_not_passed_on() {
+        let mut context = RequestContext::of([("tenant", "acme")]).unwrap();
+        let plain = context.clone();
+        context.set_topic("chat/lobby");
+        assert_eq!((context.passed_on(), plain.passed_on()), (plain.clone(), plain));
+        context.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let mut of_nobody = RequestContext::default();
+        of_nobody.set_topic("chat/lobby");
+        assert!(of_nobody.passed_on().is_empty());
+        for context in [context, of_nobody, RequestContext::default()] {
+            let stored = rmp_serde::to_vec_named(&context).unwrap();
+            assert_eq!(rmp_serde::from_slice::<RequestContext>(&stored).unwrap(), context);
+        }
+        let large = rmp_serde::to_vec_named(&serde_json::json!({ "entries": { "x": "y".repeat(5_000) } }));
+        assert!(rmp_serde::from_slice::<RequestContext>(&large.unwrap()).is_err());
     }
 }

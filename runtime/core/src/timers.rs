@@ -119,7 +119,8 @@ impl Cx {
             error.map_app(|_| CallError::Invalid("its arguments cannot be encoded".into()))
         })?;
         let own = Some(call.arguments).filter(|_| call.target == *self.actor_id());
-        own.and_then(|arguments| SelfCall::new(self.activation(), arguments)).ok_or_else(|| {
+        let request = call.context.request;
+        own.and_then(|arguments| SelfCall::new(self.activation(), arguments, request)).ok_or_else(|| {
             CallError::Invalid(format!(
                 "a timer of {} cannot call {}; call yourself, and the other from there",
                 self.actor_id(),

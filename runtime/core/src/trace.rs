@@ -1,19 +1,24 @@
 //! How the spans of turns become one trace, across calls and nodes.
 //!
 //! The core knows spans (`tracing`), but not how they are named outside of the process. Whoever collects them installs
-//! [`TraceLinks`] before the engine is built; then each turn's span gets the span of its caller as its parent, and what
-//! the turn calls carries the turn's own. Without links nothing of this costs anything.
+//! [`TraceLinks`] before the engine is built. Then the span of a call has the span of its caller as its parent: the caller
+//! waits for it. What nobody waits for begins a trace of its own, whose first span has a link to the span that set it in
+//! motion. What a turn sets in motion carries the turn's own span. Without links nothing of this costs anything.
 
 use std::sync::OnceLock;
 
 use tracing::Span;
 
+use crate::filter::Way;
 use crate::request::RequestContext;
 
-/// Knows how spans are named outside of the process.
+/// Knows how spans are named outside of the process, as W3C Trace Context writes it.
 pub trait TraceLinks: Send + Sync + 'static {
-    /// Makes `parent`, as W3C Trace Context writes it, the parent of the span, and returns how the span itself is written.
+    /// Makes `parent` the parent of the span, and returns how the span itself is written.
     fn link(&self, span: &Span, parent: Option<&str>) -> Option<String>;
+
+    /// Begins a trace with the span, links it to `earlier`, and returns how the span itself is written.
+    fn follow(&self, span: &Span, earlier: Option<&str>) -> Option<String>;
 }
 
 static LINKS: OnceLock<Box<dyn TraceLinks>> = OnceLock::new();
@@ -28,14 +33,17 @@ pub(crate) fn is_on() -> bool {
     LINKS.get().is_some()
 }
 
-/// Puts the span of a turn in its place in the trace of its call, and the call's further calls below it.
-pub(crate) fn link(span: &Span, request: &mut RequestContext) {
+/// Puts the span of a turn in its place among the spans of what set it in motion, and what the turn sets in motion behind it.
+pub(crate) fn link(span: &Span, way: Way, request: &mut RequestContext) {
     if span.is_disabled() {
         return;
     }
-    if let Some(links) = LINKS.get()
-        && let Some(own) = links.link(span, request.traceparent())
-    {
+    let Some(links) = LINKS.get() else { return };
+    let own = match way {
+        Way::Call => links.link(span, request.traceparent()),
+        _ => links.follow(span, request.traceparent()),
+    };
+    if let Some(own) = own {
         request.set_traceparent(&own);
     }
 }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::call::{Call, CallResult};
 use crate::engine::Engine;
 use crate::env::SharedEnv;
+use crate::filter::Filters;
 use crate::layout::ShardRange;
 
 /// Brings calls to the owner of their target. The runtime, the client and the context of a turn all call through it.
@@ -28,6 +29,11 @@ pub trait Transport: Send + Sync + 'static {
 
     /// The engine of this process, if there is one: calls to its own shards then need no encoding.
     fn engine(&self) -> Option<&Arc<Engine>>;
+
+    /// What is around all that programs send through this.
+    fn outgoing(&self) -> Option<&Filters> {
+        self.engine().map(|engine| engine.outgoing())
+    }
 
     /// For each of these shards a name for the node that serves it, as far as it is known: what goes to several of them may then go
     /// together.

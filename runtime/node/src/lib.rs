@@ -49,7 +49,7 @@ mod telemetry;
 pub mod testing;
 
 pub use greenroom_client::{CallOptions, Client, ConnectError, JsonItems};
-pub use greenroom_core::filter::{Filter, FilteredCall, Refusal};
+pub use greenroom_core::filter::{Filter, FilteredCall, Refusal, Way};
 pub use greenroom_core::index::{Found, FoundAfter, FoundPage, IndexValue, Query};
 pub use greenroom_core::protobuf;
 pub use greenroom_core::request::RequestContext;

@@ -133,13 +133,13 @@ impl RuntimeBuilder {
         Self { types, ..self }
     }
 
-    /// Runs this filter around every call and every message that actors of this node answer.
+    /// Runs this filter around every turn of this node's actors, however it is asked for.
     pub fn incoming(self, filter: impl Filter) -> Self {
         let types: Types = Box::new(|engine| (self.types)(engine).incoming(filter));
         Self { types, ..self }
     }
 
-    /// Runs this filter around every call that actors of this node and this program make.
+    /// Runs this filter around every call and every message that actors of this node and this program send.
     pub fn outgoing(self, filter: impl Filter) -> Self {
         let types: Types = Box::new(|engine| (self.types)(engine).outgoing(filter));
         Self { types, ..self }

@@ -5,11 +5,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use greenroom::testing::{Cluster, Simulation};
-use greenroom::{Actor, CallError, CallOptions, Counter, Cx, RequestContext, Result, actor_methods};
+use greenroom::{
+    Actor, CallError, CallOptions, Counter, Cx, FilteredCall, RequestContext, Result, actor_methods,
+};
 use serde::{Deserialize, Serialize};
 
 /// Notes whom it met, and introduces others to each other.
@@ -227,6 +230,35 @@ fn a_client_calls_by_name_too() {
         let options = CallOptions { request, ..CallOptions::default() };
         let reply = cluster.client().call_json(&"Guest/a".parse()?, "tenant", "{}", options).await;
         assert_eq!(reply.unwrap(), r#""acme""#);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_filters_of_a_client_see_what_it_sends_and_can_refuse_it() {
+    simulation().run(async |cluster| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = seen.clone();
+        let client = cluster.client().outgoing(move |call: &mut FilteredCall| {
+            notes.lock().unwrap().push(format!("{:?} {}.{}", call.way(), call.target(), call.method()));
+            match call.method() {
+                "met" => Err(CallError::Refused("nobody's business".into())),
+                _ => call.set_request("tenant", "acme").map_err(|error| CallError::Invalid(error.to_string())),
+            }
+        });
+        let guest = client.actor::<Guest>("a");
+        assert_eq!(guest.tenant().await?.as_deref(), Some("acme"));
+        guest.meet("bob".into()).tell()?;
+        assert_eq!(guest.met().await, Err(CallError::Refused("nobody's business".into())));
+        let by_name = client.call_json(&"Guest/a".parse()?, "tenant", "{}", CallOptions::default()).await;
+        assert_eq!(by_name.unwrap(), r#""acme""#);
+        let by_name = client.call_json(&"Guest/a".parse()?, "met", "{}", CallOptions::default()).await;
+        assert_eq!(by_name.unwrap_err().kind(), "refused");
+        let expected =
+            ["Call Guest/a.tenant", "Tell Guest/a.meet", "Call Guest/a.met", "Call Guest/a.tenant", "Call Guest/a.met"];
+        assert_eq!(*seen.lock().unwrap(), expected);
+        // Without the filter it is another client.
+        assert_eq!(cluster.client().actor::<Guest>("a").tenant().await?, None);
         Ok(())
     });
 }

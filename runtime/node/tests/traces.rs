@@ -1,5 +1,5 @@
 //! With an endpoint set, every turn arrives at an OTLP collector as a span with its actor and method, below the span of
-//! the turn that called it.
+//! the turn that called it; what nobody waits for begins a trace with a link to the turn that set it in motion.
 //!
 //! A program of its own, since the subscriber of a process can be set once.
 
@@ -65,6 +65,12 @@ async fn turns_arrive_at_the_collector_as_the_spans_of_one_trace_across_nodes() 
         let from = cluster.client().actor::<Tally>("from");
         assert_eq!(from.pass_on(target.clone(), 1).await.unwrap(), 1);
     }
+    cluster.client().actor::<Tally>("starter").set_in_motion().await.unwrap();
+    for (key, total) in [("told", 1), ("sent", 1), ("starter", 2)] {
+        while cluster.client().actor::<Tally>(key).total().await.unwrap() < total {
+            tokio::task::yield_now().await;
+        }
+    }
     // Sends what is left; it blocks until the collector has answered.
     tokio::task::spawn_blocking(move || drop(telemetry)).await.unwrap();
     cluster.stop().await;
@@ -83,5 +89,17 @@ async fn turns_arrive_at_the_collector_as_the_spans_of_one_trace_across_nodes() 
         assert_eq!(attribute(caller, "method"), "pass_on");
         assert_eq!(caller.trace_id, called.trace_id);
         assert!(caller.parent_span_id.is_empty());
+    }
+    let starter = spans.iter().find(|span| attribute(span, "method") == "set_in_motion").unwrap();
+    for (key, turns) in [("told", 1), ("sent", 1), ("starter", 2)] {
+        let actor = format!("Tally/{key}");
+        let is_one = |span: &&Span| attribute(span, "actor") == actor && attribute(span, "method") == "add";
+        let set_in_motion: Vec<_> = spans.iter().filter(is_one).collect();
+        assert_eq!(set_in_motion.len(), turns, "{key}");
+        for span in set_in_motion {
+            assert!(span.parent_span_id.is_empty() && span.trace_id != starter.trace_id, "{key}");
+            let links: Vec<_> = span.links.iter().map(|link| (&link.trace_id, &link.span_id)).collect();
+            assert_eq!(links, [(&starter.trace_id, &starter.span_id)], "{key}");
+        }
     }
 }

@@ -62,6 +62,7 @@ pub fn request_to_wire(call: &Call, one_way: bool) -> v1::Request {
         request_context: (call.context.request.entries())
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
+        topic: call.context.request.topic().unwrap_or_default().to_owned(),
         one_way,
         delivery: call.delivery.as_deref().map(delivery_to_wire),
     }
@@ -90,6 +91,7 @@ pub fn request_from_wire(
     let frames: Vec<_> = request.chain.into_iter().map(frame_from_wire).collect::<Result<_, _>>()?;
     let mut request_context = RequestContext::of(request.request_context)?;
     request_context.set_traceparent(&request.traceparent);
+    request_context.set_topic(&request.topic);
     let context = CallContext {
         id: CallId::from_bytes(&request.call_id).map_err(WireError::from)?,
         deadline: now + Duration::from_millis(request.deadline_ms).min(LONGEST_DEADLINE),

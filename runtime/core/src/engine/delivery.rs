@@ -27,6 +27,7 @@ use crate::actor::Method;
 use crate::call::{Call, CallResult, Delivery};
 use crate::codec::Payload;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::ActorId;
 use crate::reference::MOVED_AWAY;
 use crate::rows::{RowChange, RowRange, Space, actor_prefix};
@@ -40,7 +41,7 @@ pub(super) async fn receive<M: Method>(
     delivery: Arc<Delivery>,
 ) -> CallResult {
     let arguments = call.arguments.decode::<M::Arguments>("the arguments")?;
-    let Call { target, context, .. } = call;
+    let Call { target, mut context, .. } = call;
     if context.deadline <= engine.env.now() {
         return Err(CallError::Timeout { committed: Some(false) });
     }
@@ -51,10 +52,16 @@ pub(super) async fn receive<M: Method>(
         .typed
         .get(&TypeId::of::<M::Actor>())
         .ok_or_else(|| engine.unknown_type(target.actor_type.as_str()))?;
+    let encode_error = |error: M::Error| match Payload::encode_error(reply_type, &error) {
+        Ok(payload) => CallError::App(payload),
+        Err(error) => CallError::Invalid(error.to_string()),
+    };
+    let around = engine.around::<M>(&target, Way::Reliable, &mut context);
+    let around = around.map_err(|refusal| refusal.map_app(encode_error))?;
     let (deadline, progress) = (context.deadline, Progress::of::<M>());
     let turn = {
         let (engine, progress) = (engine.clone(), progress.clone());
-        async move {
+        around.within(async move {
             let mut guard = turn::enter::<M>(&engine, &shard, &target, &context).await?;
             let receipt = turn::commits::<M>().then(|| Receipt::of(&target, &delivery));
             if let Some(receipt) = &receipt
@@ -67,14 +74,11 @@ pub(super) async fn receive<M: Method>(
                 cx.change_row(receipt.row());
             }
             turn::turn::<M>(guard, cx, progress, arguments, form).await.map(drop)
-        }
+        })
     };
     let outcome = inline::run(&engine.env, table.pace(), deadline, turn).await;
     let outcome = outcome.unwrap_or_else(|interrupted| Err(progress.interrupted(interrupted)));
-    let encode_error = |error: M::Error| match Payload::encode_error(reply_type, &error) {
-        Ok(payload) => CallError::App(payload),
-        Err(error) => CallError::Invalid(error.to_string()),
-    };
+    around.ended(&outcome);
     outcome.map(|()| Payload::default()).map_err(|error| error.map_app(encode_error))
 }
 

@@ -7,7 +7,6 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
-use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Core;
@@ -20,6 +19,7 @@ use crate::call::{Call, CallResult};
 use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::ActorId;
 use crate::reference::MOVED_AWAY;
 use crate::rows::RowChange;
@@ -58,11 +58,16 @@ pub(super) async fn call<M: Method>(
     let form = CallForm { arguments_hash, reply_type: encoded.content_type, durable: true };
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
-    let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
-    let (deadline, span) = (context.deadline, turn::span::<M>(&target));
+    let error = |error: M::Error| match Payload::encode_error(encoded.content_type, &error) {
+        Ok(payload) => CallError::App(payload),
+        Err(error) => CallError::Invalid(error.to_string()),
+    };
+    let around = engine.around::<M>(&target, Way::Reminder, &mut context);
+    let around = around.map_err(|refusal| refusal.map_app(error))?;
+    let deadline = context.deadline;
     let turn = {
         let engine = engine.clone();
-        async move {
+        around.within(async move {
             let guard = match turn::enter::<M>(&engine, &shard, &target, &context).await {
                 Ok(guard) => guard,
                 Err(error) => return engine.answered::<M, _>(Err(error)),
@@ -71,20 +76,13 @@ pub(super) async fn call<M: Method>(
             errand.begin(&cx).map_err(CallError::Invalid)?;
             // Whether it was committed the rows tell; so nobody asks how far it came.
             turn::turn::<M>(guard, cx, Progress::default(), arguments, form).await.map(drop)
-        }
-        .instrument(span)
+        })
     };
     let outcome = match inline::run(&engine.env, table.pace(), deadline, turn).await {
         Ok(outcome) => outcome,
         Err(why) => engine.answered::<M, _>(Err(Progress::default().interrupted(why))),
     };
-    if let Some(passed) = passed {
-        passed.ended(&outcome);
-    }
-    let error = |error: M::Error| match Payload::encode_error(encoded.content_type, &error) {
-        Ok(payload) => CallError::App(payload),
-        Err(error) => CallError::Invalid(error.to_string()),
-    };
+    around.ended(&outcome);
     outcome.map(|()| Payload::default()).map_err(|failed| failed.map_app(error))
 }
 

@@ -126,11 +126,15 @@ impl Core {
         cx: &Cx,
         arguments: M::Arguments,
     ) -> Result<M::Reply, CallError<M::Error>> {
-        let _ends = cx.ends();
+        let mut ends = cx.ends();
         let body = || M::run(M::Access::borrow(loaded), cx, arguments).now_or_never();
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(ended) => {
-                ended.expect("a method without `.await` ends when it is polled").map_err(CallError::App)
+                let reply = ended.expect("a method without `.await` ends when it is polled");
+                if reply.is_ok() {
+                    ends.well();
+                }
+                reply.map_err(CallError::App)
             }
             Err(panic) => Err(self.body_panicked::<M>(id, &*panic)),
         }

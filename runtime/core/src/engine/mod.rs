@@ -3,6 +3,7 @@
 //! - `directory`: which actors are in memory, by identity.
 //! - `activation`: the actor in memory, its turn lock and its mailbox.
 //! - `turn`: one method call as a transaction, with the output gate.
+//! - `around`: what is around a turn, whatever asks for it: filters and its span.
 //! - `turnstile`: how many turns run; `drain`: the wait for their end.
 //! - `begin`: what a call made in this process does when it is first polled, at best the whole turn.
 //! - `lifecycle`: hooks, and how actors leave memory.
@@ -30,6 +31,7 @@
 //! - `changes`: what came into memory and left it lately, for those who follow it; `clock` stamps it.
 
 mod activation;
+mod around;
 mod begin;
 mod changes;
 mod clock;
@@ -261,15 +263,15 @@ impl EngineBuilder {
         self
     }
 
-    /// Runs this filter around every call and every message that turns of this node answer.
+    /// Runs this filter around every turn of this node, however it is asked for.
     pub fn incoming(mut self, filter: impl Filter) -> Self {
-        self.incoming.push(Box::new(filter));
+        self.incoming.push(filter);
         self
     }
 
-    /// Runs this filter around every call that turns and programs of this node make.
+    /// Runs this filter around every call and every message that turns and programs of this node send.
     pub fn outgoing(mut self, filter: impl Filter) -> Self {
-        self.outgoing.push(Box::new(filter));
+        self.outgoing.push(filter);
         self
     }
 
@@ -354,6 +356,7 @@ impl Core {
         let _ = self.transport.set(transport);
     }
 
+    /// What is around all that turns and programs of this node send.
     pub(crate) fn outgoing(&self) -> &Filters {
         &self.outgoing
     }
@@ -542,7 +545,7 @@ pub fn is_for_nodes_only(method: &str) -> bool {
 }
 
 /// How the names of Greenroom's own actor types begin.
-const INTERNAL: &str = "greenroom.";
+pub(crate) const INTERNAL: &str = "greenroom.";
 
 async fn deactivate_idle(engine: Weak<Core>) {
     loop {

@@ -21,6 +21,7 @@ use crate::actor::Method;
 use crate::call::{Call, CallContext};
 use crate::codec::{ContentType, Payload};
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::ActorId;
 use crate::reference::encode;
 use crate::shard::OwnedShard;
@@ -153,18 +154,16 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
 async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Message<M>, here: bool) {
     let Message { target, mut context, arguments, form, encoded } = message;
     let engine = running.engine().clone();
-    let passed = engine.incoming.pass::<M::Error>(&target, M::NAME, &mut context);
     let again = encoded.map(|encoded| (context.clone(), encoded));
-    let (passed, outcome) = match passed {
-        Ok(passed) => (passed, turn_of::<M>(&engine, &shard, &target, context, arguments, form, here).await),
-        Err(refusal) => (None, Err(refusal)),
+    let outcome = match engine.around::<M>(&target, Way::Tell, &mut context) {
+        Ok(around) => {
+            let turn = turn_of::<M>(&engine, &shard, &target, context, arguments, form, here);
+            let outcome = engine.answered::<M, _>(around.within(turn).await);
+            around.ended(&outcome);
+            outcome
+        }
+        Err(refusal) => Err(refusal),
     };
-    if let Some(passed) = passed {
-        passed.ended(&outcome);
-    }
-    if let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) {
-        table.counters().answered(M::INDEX, &outcome);
-    }
     let Err(error) = outcome else { return };
     match (encode_error(error), again) {
         // The shard has moved away, and nothing of the turn remains: it goes where the shard went.

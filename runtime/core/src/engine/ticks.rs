@@ -16,10 +16,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::activation::{Activation, AnyActivation, Entry};
 use super::post::Outgoing;
-use super::timers::{SelfCall, context};
+use super::timers::SelfCall;
 use super::turn::{self, CallForm, Progress};
 use super::{Core, inline};
 use crate::actor::{Access, Method};
+use crate::call::DEFAULT_DEADLINE;
+use crate::filter::Way;
 use crate::identity::ActorId;
 
 /// A slot is not shorter than this: the runtime's clock has no finer steps.
@@ -153,7 +155,8 @@ impl<M: Method> Ticker<M> {
     /// Runs the turn in place if the actor is idle; false if it must wait.
     fn run_here(self: &Arc<Self>, engine: &Arc<Core>, activation: &Arc<Activation<M::Actor>>) -> bool {
         let pace = activation.table().pace();
-        if !inline::may_run_here(pace) || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err() {
+        // Filters and traces are looked after where the tick has a task of its own.
+        if engine.long_way || !inline::may_run_here(pace) || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err() {
             return false;
         }
         let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };
@@ -163,7 +166,7 @@ impl<M: Method> Ticker<M> {
         }
         let Ok(arguments) = self.call.arguments() else { return false };
         engine.ticks.done.fetch_add(1, Ordering::Relaxed);
-        let cx = turn::cx::<M>(&guard, || context(engine));
+        let cx = turn::cx::<M>(&guard, || self.call.context(engine));
         let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
         let mut turn = inline::Turn::new(inline::sample(pace), turn);
         if let Poll::Ready(_outcome) = turn.poll_here(&mut Context::from_waker(Waker::noop())) {
@@ -172,7 +175,7 @@ impl<M: Method> Ticker<M> {
         // The next tick waits for the end of this one.
         self.state.busy.store(true, Ordering::Release);
         let (this, env) = (self.clone(), engine.env.clone());
-        let rest = turn.hand_over(&env, context(engine).deadline);
+        let rest = turn.hand_over(&env, env.now() + DEFAULT_DEADLINE);
         env.spawn(Box::pin(async move {
             drop(rest.await);
             this.state.busy.store(false, Ordering::Release);
@@ -187,15 +190,18 @@ impl<M: Method> Ticker<M> {
         activation: Arc<Activation<M::Actor>>,
         late: Instant,
     ) {
-        let context = context(&engine);
-        match timeout_at(late, self.call.enter(&activation, &context)).await {
-            Ok(Ok(Some(guard))) => {
-                engine.ticks.done.fetch_add(1, Ordering::Relaxed);
-                // What went wrong is counted with the type's calls.
-                drop(self.call.run(guard, context).await);
+        let mut context = self.call.context(&engine);
+        // What went wrong, and what a filter refused, is counted with the type's calls.
+        if let Ok(around) = engine.around::<M>(activation.id(), Way::Tick, &mut context) {
+            match timeout_at(late, self.call.enter(&activation, &context)).await {
+                Ok(Ok(Some(guard))) => {
+                    engine.ticks.done.fetch_add(1, Ordering::Relaxed);
+                    let outcome = around.within(self.call.run(guard, context)).await;
+                    around.ended(&outcome);
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(_)) | Err(_) => engine.skip_tick(&self.state),
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(_)) | Err(_) => engine.skip_tick(&self.state),
         }
         self.state.busy.store(false, Ordering::Release);
     }

@@ -22,6 +22,7 @@ use crate::actor::{Actor, Method};
 use crate::call::{CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::Payload;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::{ActorId, CallId};
 use crate::request::RequestContext;
 
@@ -96,13 +97,18 @@ pub(crate) struct SelfCall<M: Method> {
     activation: Weak<Activation<M::Actor>>,
     /// Encoded, since each time needs its own.
     arguments: Payload,
+    request: RequestContext,
 }
 
 impl<M: Method> SelfCall<M> {
     /// `None` if the activation is not one of the method's type.
-    pub(crate) fn new(activation: &Arc<dyn AnyActivation>, arguments: Payload) -> Option<Self> {
+    pub(crate) fn new(
+        activation: &Arc<dyn AnyActivation>,
+        arguments: Payload,
+        request: RequestContext,
+    ) -> Option<Self> {
         let activation = activation.clone().into_any().downcast::<Activation<M::Actor>>().ok()?;
-        Some(Self { activation: Arc::downgrade(&activation), arguments })
+        Some(Self { activation: Arc::downgrade(&activation), arguments, request })
     }
 
     /// The activation, if it is in memory.
@@ -112,6 +118,16 @@ impl<M: Method> SelfCall<M> {
 
     pub(super) fn arguments(&self) -> Result<M::Arguments, CallError<M::Error>> {
         Ok(self.arguments.decode("the arguments of a timer")?)
+    }
+
+    /// A call that comes from nobody: its chain is empty, and it has its own time.
+    pub(super) fn context(&self, engine: &Core) -> CallContext {
+        CallContext {
+            id: CallId(engine.env.random()),
+            deadline: engine.env.now() + DEFAULT_DEADLINE,
+            chain: Chain::default(),
+            request: self.request.clone(),
+        }
     }
 
     /// Waits for the actor. `None`: it is in another activation now.
@@ -140,16 +156,6 @@ impl<M: Method> SelfCall<M> {
             Ok(answer) => answer.map(drop),
             Err(why) => engine.answered::<M, _>(Err(Progress::default().interrupted(why))),
         }
-    }
-}
-
-/// A call that comes from nobody: its chain is empty, and it has its own time.
-pub(super) fn context(engine: &Core) -> CallContext {
-    CallContext {
-        id: CallId(engine.env.random()),
-        deadline: engine.env.now() + DEFAULT_DEADLINE,
-        chain: Chain::default(),
-        request: RequestContext::default(),
     }
 }
 
@@ -233,7 +239,11 @@ impl<M: Method> NewTimer<M> {
 
     async fn fire(&self) -> Fired {
         let Some(activation) = self.call.activation() else { return Fired::Over };
-        let context = context(activation.engine());
+        let mut context = self.call.context(activation.engine());
+        let around = match activation.engine().around::<M>(activation.id(), Way::Timer, &mut context) {
+            Ok(around) => around,
+            Err(refusal) => return Self::fired(&activation, Err(refusal)),
+        };
         let entered = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Fired::Over,
@@ -242,9 +252,14 @@ impl<M: Method> NewTimer<M> {
         let outcome = match entered {
             Ok(None) => return Fired::Over,
             Ok(Some(_)) if self.cancel.is_cancelled() => return Fired::Over,
-            Ok(Some(guard)) => self.call.run(guard, context).await,
+            Ok(Some(guard)) => around.within(self.call.run(guard, context)).await,
             Err(error) => Err(error),
         };
+        around.ended(&outcome);
+        Self::fired(&activation, outcome)
+    }
+
+    fn fired(activation: &Activation<M::Actor>, outcome: Result<(), CallError<M::Error>>) -> Fired {
         match outcome {
             Ok(()) => Fired::Done,
             Err(CallError::Unavailable(_)) => Fired::Over,

@@ -19,7 +19,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
-use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::{AnyActivation, EnterError, Entry, Loaded, SharedState, TurnGuard};
@@ -33,6 +32,7 @@ use crate::call::{Call, CallContext, CallResult};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
 use crate::error::{AppError, CallError};
+use crate::filter::Way;
 use crate::identity::{ActorId, Seq};
 use crate::index;
 use crate::journal::{CallRecord, Commit, JournalError};
@@ -40,7 +40,6 @@ use crate::protobuf;
 use crate::reference::{MOVED_AWAY, encode};
 use crate::rows::RowChange;
 use crate::shard::{AppendError, Closed, OwnedShard};
-use crate::trace;
 
 /// The largest state of an actor, encoded: larger state belongs in several actors.
 pub const MAX_STATE_BYTES: usize = 16 << 20;
@@ -161,29 +160,24 @@ async fn run<M: Method>(
     if measure.is_some() {
         engine.sampled(&target);
     }
-    let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
+    let around = engine.around::<M>(&target, Way::Call, &mut context)?;
     let (deadline, progress) = (context.deadline, Progress::of::<M>());
-    let span = span::<M>(&target);
-    trace::link(&span, &mut context.request);
     let turn = {
         let (engine, progress) = (engine.clone(), progress.clone());
-        async move {
+        around.within(async move {
             let guard = match enter::<M>(&engine, &shard, &target, &context).await {
                 Ok(guard) => guard,
                 Err(error) => return engine.answered::<M, _>(Err(error)),
             };
             let cx = cx::<M>(&guard, || context);
             turn::<M>(guard, cx, progress, arguments, form).await
-        }
-        .instrument(span)
+        })
     };
     let outcome = match inline::run_measured(&engine.env, table.pace(), measure, deadline, turn).await {
         Ok(outcome) => outcome,
         Err(interrupted) => engine.answered::<M, _>(Err(progress.interrupted(interrupted))),
     };
-    if let Some(passed) = passed {
-        passed.ended(&outcome);
-    }
+    around.ended(&outcome);
     outcome
 }
 
@@ -410,7 +404,7 @@ pub(super) async fn execute<M: Method>(
     if M::Access::EXCLUSIVE {
         prepare_rollback(guard)?;
     }
-    let _ends = cx.ends();
+    let mut ends = cx.ends();
     let loaded = guard.loaded().expect("enter has loaded the state");
     let body = M::run(M::Access::borrow(loaded), cx, arguments);
     let ended = AssertUnwindSafe(body).catch_unwind().await;
@@ -440,6 +434,7 @@ pub(super) async fn execute<M: Method>(
         write_behind::remember(activation.id(), loaded, state);
     }
     guard.changed();
+    ends.well();
     Ok(reply)
 }
 

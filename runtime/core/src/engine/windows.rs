@@ -33,6 +33,7 @@ use crate::call::{CallContext, Chain};
 use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::identity::{ActorId, CallId, Seq};
 use crate::journal::CallRecord;
 use crate::reference::MOVED_AWAY;
@@ -112,8 +113,8 @@ pub(super) async fn visit<M: Method>(
     let Some(door) = engine.windows.door::<M::Actor>(&context.chain, &target) else {
         return Err(CallError::Deadlock { path: context.chain.cycle(&target, M::Access::EXCLUSIVE) });
     };
-    let passed = engine.incoming.pass(&target, M::NAME, &mut context)?;
-    let (deadline, span) = (context.deadline, turn::span::<M>(&target));
+    let around = engine.around::<M>(&target, Way::Call, &mut context)?;
+    let (deadline, span) = (context.deadline, around.span().clone());
     let (report, reported) = oneshot::channel();
     let visit: Visit<M::Actor> = Box::new(move |state, outer| {
         inside::<M>(state, outer, context, arguments, form, report).instrument(span).boxed()
@@ -132,9 +133,7 @@ pub(super) async fn visit<M: Method>(
         },
     };
     let outcome = engine.answered::<M, _>(outcome);
-    if let Some(passed) = passed {
-        passed.ended(&outcome);
-    }
+    around.ended(&outcome);
     outcome
 }
 
@@ -171,11 +170,9 @@ async fn turn_inside<M: Method>(
         };
     }
     let savepoint = Savepoint::new::<M>(state)?;
-    let ended = {
-        let _ends = cx.ends();
-        let body = M::run(M::Access::lend(savepoint.state), cx, arguments);
-        AssertUnwindSafe(body).catch_unwind().await
-    };
+    let mut ends = cx.ends();
+    let body = M::run(M::Access::lend(savepoint.state), cx, arguments);
+    let ended = AssertUnwindSafe(body).catch_unwind().await;
     let reply = match ended {
         Ok(reply) => reply.map_err(CallError::App)?,
         Err(panic) => return Err(cx.engine().body_panicked::<M>(cx.actor_id(), &*panic)),
@@ -191,6 +188,7 @@ async fn turn_inside<M: Method>(
         }),
     };
     savepoint.keep();
+    ends.well();
     outer.adopt(cx, record);
     Ok(Answer::Fresh(reply))
 }

@@ -1,5 +1,7 @@
 //! Whom a publication reaches, and how it is sent there.
 
+use smol_str::SmolStr;
+
 use super::channel::Channel;
 use super::message::Body;
 use super::name::matches;
@@ -9,8 +11,8 @@ use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::engine::{Core, IN_ORDER, Message, Outgoing, Place, SESSION, SessionMessage, SessionSubscription};
 use crate::error::{AppError, CallError, Result};
+use crate::identity::ActorId;
 use crate::reference::MOVED_AWAY;
-use crate::request::RequestContext;
 
 /// Everybody who gets a publication.
 #[derive(Default)]
@@ -71,7 +73,7 @@ impl Audience {
         }
         for Subscription { actor, method, arguments, .. } in self.each {
             let arguments = message.arguments(&arguments, topic);
-            send_reliably(cx, Message { target: actor, method, arguments, id: cx.next_call_id() });
+            send_reliably(cx, delivery(cx, topic, actor, method, arguments));
         }
         tell_sessions(cx, self.sessions, topic, message)
     }
@@ -84,7 +86,7 @@ impl Audience {
         }
         for Subscription { actor, method, arguments, .. } in self.each {
             let arguments = message.arguments(&arguments, topic);
-            tell(cx, Message { target: actor, method, arguments, id: cx.next_call_id() });
+            tell(cx, delivery(cx, topic, actor, method, arguments));
         }
         tell_sessions(cx, self.sessions, topic, message)
     }
@@ -95,9 +97,22 @@ fn tell_sessions(cx: &Cx, sessions: Vec<SessionSubscription>, topic: &str, messa
         let Subscription { actor, method, arguments, .. } = subscription;
         let arguments = message.arguments(&arguments, topic);
         let arguments = SessionMessage { pattern, method, arguments }.encode()?;
-        tell(cx, Message { target: actor, method: SESSION.into(), arguments, id: cx.next_call_id() });
+        tell(cx, delivery(cx, topic, actor, SESSION.into(), arguments));
     }
     Ok(())
+}
+
+/// What brings a publication to one who listens.
+pub(super) fn delivery(
+    cx: &Cx,
+    topic: &str,
+    target: ActorId,
+    method: SmolStr,
+    arguments: Payload,
+) -> Message {
+    let mut request = cx.request_context();
+    request.set_topic(topic);
+    Message { target, method, arguments, id: cx.next_call_id(), request }
 }
 
 /// A reliable message of a turn that commits.
@@ -107,13 +122,8 @@ pub(super) fn send_reliably(cx: &Cx, message: Message) {
 }
 
 /// Tells a message when this turn has ended well.
-fn tell(cx: &Cx, Message { target, method, arguments, id }: Message) {
-    let context = CallContext {
-        id,
-        deadline: cx.deadline(),
-        chain: Chain::default(),
-        request: RequestContext::default(),
-    };
+fn tell(cx: &Cx, Message { target, method, arguments, id, request }: Message) {
+    let context = CallContext { id, deadline: cx.deadline(), chain: Chain::default(), request };
     let call = Call { target, method, arguments, context, delivery: None };
     cx.send_at_end(Box::new(Told { engine: cx.engine().clone(), call }));
 }

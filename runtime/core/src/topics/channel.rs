@@ -102,7 +102,12 @@ impl Channel {
         self.audience(cx, &topic).await?.tell(cx, &topic, &message)
     }
 
-    /// Begins subscriptions that last as long as an activation, or makes them last longer.
+    /// Begins a subscription that lasts as long as an activation.
+    pub(super) async fn join(&self, cx: &Cx, session: SessionSubscription) -> Result<()> {
+        self.renew(cx, vec![session]).await
+    }
+
+    /// Makes such subscriptions last longer, or begins them again where they were lost.
     pub(super) async fn renew(&self, cx: &Cx, sessions: Vec<SessionSubscription>) -> Result<()> {
         for session in sessions {
             check(cx, &session.pattern)?;

@@ -19,13 +19,12 @@ use futures_util::future::join_all;
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
-use super::audience::send_reliably;
+use super::audience::{delivery, send_reliably};
 use super::message::Body;
 use super::{Handled, Subscription};
-use crate::call::{Call, CallContext, CallResult};
+use crate::call::{Call, CallResult};
 use crate::codec::Payload;
 use crate::cx::Cx;
-use crate::engine::Message;
 use crate::error::{CallError, Result};
 use crate::reference::MOVED_AWAY;
 
@@ -49,7 +48,7 @@ impl Courier {
         for group in groups {
             let asked = group
                 .iter()
-                .map(|listener| ask(cx, listener, message.arguments(&listener.arguments, &topic)));
+                .map(|listener| ask(cx, listener, &topic, message.arguments(&listener.arguments, &topic)));
             let mut consumed = false;
             for (listener, answer) in group.iter().zip(join_all(asked.collect::<Vec<_>>()).await) {
                 match answer {
@@ -70,8 +69,14 @@ fn has_consumed(reply: &Payload) -> bool {
 }
 
 /// Calls a listener until it answers. The place of the call among those of the turn is given here, not when it is polled.
-fn ask<'a>(cx: &'a Cx, to: &Subscription, arguments: Payload) -> impl Future<Output = CallResult> + 'a {
-    let context = cx.context_of_call(cx.next_ordinal());
+fn ask<'a>(
+    cx: &'a Cx,
+    to: &Subscription,
+    topic: &str,
+    arguments: Payload,
+) -> impl Future<Output = CallResult> + use<'a> {
+    let mut context = cx.context_of_call(cx.next_ordinal());
+    context.request.set_topic(topic);
     let call =
         Call { target: to.actor.clone(), method: to.method.clone(), arguments, context, delivery: None };
     async move {
@@ -95,6 +100,5 @@ fn send_again(cx: &Cx, to: &Subscription, message: &Body, topic: &str, refusal: 
     let Subscription { actor, method, arguments, .. } = to;
     tracing::warn!(%topic, listener = %actor, %method, error = %refusal, "a listener refused; the message is sent to it again");
     let arguments = message.arguments(arguments, topic);
-    let CallContext { id, .. } = cx.context_of_call(cx.next_ordinal());
-    send_reliably(cx, Message { target: actor.clone(), method: method.clone(), arguments, id });
+    send_reliably(cx, delivery(cx, topic, actor.clone(), method.clone(), arguments));
 }

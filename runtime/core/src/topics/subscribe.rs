@@ -83,7 +83,7 @@ impl Subscribe {
             );
         }
         let session = SessionSubscription { pattern, subscription };
-        let begun = channel.renew(vec![session.clone()]);
+        let begun = channel.join(session.clone());
         cx.engine().hold_session(cx.activation(), &session);
         begun.await.map_err(|error| {
             cx.engine().forget_session(&session);

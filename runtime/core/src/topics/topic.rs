@@ -12,7 +12,7 @@ use crate::actor::Method;
 use crate::codec::CodecError;
 use crate::cx::Cx;
 use crate::error::{AppError, CallError};
-use crate::reference::{ActorRef, Origin};
+use crate::reference::{ActorRef, Call, Origin};
 
 /// A topic of messages of type `T`, or a pattern of topics to subscribe to.
 ///
@@ -20,13 +20,21 @@ use crate::reference::{ActorRef, Origin};
 pub struct Topic<T> {
     origin: Origin,
     pattern: Result<Pattern, TopicNameError>,
+    /// What publications add to the request context.
+    request: Vec<(String, String)>,
     message: PhantomData<fn() -> T>,
 }
 
 impl<T> Topic<T> {
     /// A topic, as a program or a turn has it.
     pub fn new(origin: Origin, name: &str) -> Self {
-        Self { origin, pattern: Pattern::new(name), message: PhantomData }
+        Self { origin, pattern: Pattern::new(name), request: Vec::new(), message: PhantomData }
+    }
+
+    /// Adds to the request context of what is then published: who listens, and all that is set in motion there, carries it.
+    pub fn with_request(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request.push((name.into(), value.into()));
+        self
     }
 
     /// Subscribes an actor with one of its methods, such as `RoomRef::on_line`, which takes the message, or the name of the
@@ -54,7 +62,7 @@ impl<T: Serialize> Topic<T> {
     /// of a call.
     pub async fn publish(&self, message: &T) -> Result<(), CallError> {
         let (channel, topic, body) = self.prepare(message)?;
-        let call = channel.publish(topic, body);
+        let call = self.carrying(channel.publish(topic, body));
         match &self.origin {
             Origin::Turn(cx) if cx.commits() => cx.reliable(call),
             _ => call.await.map_err(plain),
@@ -68,7 +76,11 @@ impl<T: Serialize> Topic<T> {
     /// `Invalid` if the topic is a pattern or no name.
     pub fn tell(&self, message: &T) -> Result<(), CallError> {
         let (channel, topic, body) = self.prepare(message)?;
-        channel.announce(topic, body).tell()
+        self.carrying(channel.announce(topic, body)).tell()
+    }
+
+    fn carrying<M: Method>(&self, call: Call<M>) -> Call<M> {
+        self.request.iter().fold(call, |call, (name, value)| call.with_request(name, value))
     }
 
     fn prepare(&self, message: &T) -> Result<(ChannelRef, String, Body), CallError> {

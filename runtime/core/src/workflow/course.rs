@@ -19,6 +19,7 @@ use super::runners::Notes;
 use super::{WorkflowError, check_name};
 use crate::engine::{Core, Message};
 use crate::identity::CallId;
+use crate::request::RequestContext;
 
 /// The actor of a workflow, as its function's run sees it. Each question waits until the actor can be reached.
 pub(super) trait Memory: Send + Sync {
@@ -59,6 +60,8 @@ pub(super) struct Course {
     pub(super) key: String,
     /// Of the call that started the workflow.
     pub(super) start: CallId,
+    /// What that call carried.
+    pub(super) request: RequestContext,
     pub(super) changes: watch::Receiver<u64>,
     notes: Arc<Notes>,
     memory: Box<dyn Memory>,
@@ -95,6 +98,7 @@ impl Course {
             engine,
             key,
             start: begun.id,
+            request: begun.request.clone(),
             changes,
             notes,
             memory,

@@ -17,6 +17,7 @@ use super::step::Step;
 use crate::actor::Method;
 use crate::engine::Message;
 use crate::error::CallError;
+use crate::filter::Way;
 use crate::reference::Call;
 
 /// A step that failed is tried again after this long, and after twice as long each further time.
@@ -125,7 +126,7 @@ impl Flow {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` if the key of the target is none, or the arguments cannot be encoded.
+    /// `Invalid` if the key of the target is none, or the arguments cannot be encoded; what an outgoing filter says.
     pub async fn send<M: Method>(
         &self,
         name: impl AsRef<str>,
@@ -138,17 +139,12 @@ impl Flow {
             None => {
                 course.may_begin().await;
                 let call = call(self.make_step(name)).into_encoded();
-                let call = call.map_err(|error| {
+                let mut call = call.map_err(|error| {
                     error.map_app(|_| CallError::Invalid("the arguments cannot be encoded".into()))
                 })?;
-                let message = Message {
-                    target: call.target,
-                    method: call.method,
-                    arguments: call.arguments,
-                    id: call.context.id,
-                };
+                course.engine.outgoing().hand_over(&mut call, Way::Reliable)?;
                 let _step = course.step();
-                course.record(name, Checkpoint::Sent, Some(message)).await;
+                course.record(name, Checkpoint::Sent, Some(Message::from(call))).await;
                 Ok(())
             }
         }
@@ -227,7 +223,8 @@ impl Flow {
     }
 
     fn make_step(&self, name: &str) -> Step {
-        Step::new(self.course.engine.clone(), Step::id_of(self.course.start, name))
+        let course = &self.course;
+        Step::new(course.engine.clone(), Step::id_of(course.start, name), course.request.clone())
     }
 
     async fn keep(&self, name: &str, value: Result<Bytes, WorkflowError>) {

@@ -8,6 +8,7 @@ use super::ledger::{
 };
 use crate::fuzzing::{bytes, resend, rewrite, write};
 use crate::identity::{CallId, Epoch};
+use crate::request::RequestContext;
 
 /// How many forms there are.
 pub const WORKFLOW_FORMS: u8 = 7;
@@ -30,7 +31,8 @@ pub fn workflows() -> Vec<(u8, Vec<u8>)> {
     let (id, cancel, state) = (CallId(7), CancelState::Wanted, WorkflowState::Completed);
     let ended = Some(Ended { state, at_unix_ms: 9, unused: vec!["old".into()] });
     let signals = BTreeMap::from([("go".to_owned(), 2)]);
-    let run = Run { id, started_unix_ms: 5, cancel, signals, ended };
+    let request = RequestContext::of([("tenant", "acme")]).expect("it is small");
+    let run = Run { id, request: request.clone(), started_unix_ms: 5, cancel, signals, ended };
     let recorded = Recorded { checkpoint: Checkpoint::Done(bytes()), at_unix_ms: 5 };
     let (name, number) = ("pay".to_owned(), 3);
     let questions = vec![
@@ -39,7 +41,7 @@ pub fn workflows() -> Vec<(u8, Vec<u8>)> {
         Question::Received { name: name.clone(), number },
         Question::CancelState,
     ];
-    let begun = Begun { id, input: bytes(), recorded: 3, cancel };
+    let begun = Begun { id, request, input: bytes(), recorded: 3, cancel };
     let known = vec![
         Known::Begun(Some(begun)),
         Known::Recorded(Some(Checkpoint::Until(5))),

@@ -7,16 +7,17 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::ledger::Outcome;
-use super::methods::{Cancel, GetOutcome, GetStatus, Signal, SignalValue, Start, StartArguments, arguments};
+use super::methods::{Cancel, GetOutcome, GetStatus, Signal, SignalValue, Start, StartArguments, WhenEnded, arguments};
 use super::{Instance, Workflow, WorkflowError};
 use crate::cx::Cx;
 use crate::error::CallError;
 use crate::reference::{ActorRef, Call, Origin};
+use crate::streams::StreamCall;
 
-/// Who waits for a result looks after this time, and then after twice the time each.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-/// At most so long between two looks.
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// Who waits for a result and has lost the workflow asks for it again after this time, and then after twice the time each.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// At most so long between two questions.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A reference to the workflow with a certain key. Cheap to clone.
 ///
@@ -101,21 +102,36 @@ impl<W: Workflow> WorkflowRef<W> {
         self.0.call(arguments::GetOutcome {})
     }
 
-    /// Waits until it has ended, however long that takes, and gives its result. It looks for the outcome, at least once a
-    /// second, and waits for nodes that are away. Dropping the future changes nothing.
+    /// Waits until it has ended, however long that takes, and gives its result. One call to the workflow stays open and is
+    /// answered when it ends; if its node goes away, the next owner is asked. A turn waits until its own deadline at most, a
+    /// program as long as it likes: dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// See [`NoResult`]; a workflow that was never started, or is forgotten, is `NotStarted`.
     pub async fn result(&self) -> Result<W::Output, NoResult<W::Error>> {
-        let mut wait = FIRST_LOOK;
+        let mut wait = FIRST_PAUSE;
         loop {
-            match self.outcome().await {
+            match self.when_ended().await {
                 Ok(Some(Outcome::Completed(output))) => return Ok(output),
                 Ok(Some(Outcome::Failed(error))) => return Err(NoResult::Failed(error)),
                 Ok(Some(Outcome::Cancelled)) => return Err(NoResult::Cancelled),
+                // It has moved, or too many wait for it.
                 Ok(None)
+                | Err(CallError::App(WorkflowError::Store(_)))
                 | Err(CallError::Unavailable(_) | CallError::Overloaded(_) | CallError::Timeout { .. }) => {}
                 Err(error) => return Err(NoResult::Call(error)),
             }
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_LOOK);
+            wait = (wait * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// How it ended, when it has; `None` if whoever was to say it has gone.
+    async fn when_ended(&self) -> Result<Option<Outcome<W::Output, W::Error>>, CallError<WorkflowError>> {
+        let mut end = StreamCall::new(self.0.call::<WhenEnded<W>>(arguments::WhenEnded {})).await?;
+        match end.next().await {
+            Some(Ok(())) => self.outcome().await,
+            Some(Err(_)) | None => Ok(None),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::error::CallError;
 use crate::reference::{ActorRef, Call, Origin};
 use crate::rows::{RowChange, Space, actor_prefix};
 use crate::schedule::Schedule;
+use crate::streams::{Feed, Items};
 
 /// How many steps status names.
 const STEPS_SHOWN: usize = 1_000;
@@ -31,6 +32,9 @@ const STEPS_SHOWN: usize = 1_000;
 const WAKE: &str = "wake";
 /// The reminder that ends the retention.
 const FORGET: &str = "forget";
+
+/// Those who wait for the end.
+const END: Feed<()> = Feed::new("end");
 
 type Result<T> = std::result::Result<T, WorkflowError>;
 
@@ -75,6 +79,7 @@ impl<W: Workflow> Instance<W> {
         self.ledger.texts.insert(cx, INPUT.into(), input).await?;
         self.ledger.run = Some(Run {
             id: cx.call_id(),
+            request: cx.request_context(),
             started_unix_ms: now(cx),
             cancel: CancelState::No,
             signals: Default::default(),
@@ -112,6 +117,13 @@ impl<W: Workflow> Instance<W> {
         let outcome = self.ledger.texts.get(cx, OUTCOME).await?;
         let missing = || WorkflowError::Store("its outcome is not there".into());
         decode(&outcome.ok_or_else(missing)?).map(Some)
+    }
+
+    /// A stream, and not a turn, waits: so the workflow goes on meanwhile.
+    pub(super) async fn when_ended(&self, cx: &Cx) -> Result<Items<()>> {
+        let run = self.ledger.run.as_ref().ok_or(WorkflowError::NotStarted)?;
+        let ended = run.ended.is_some().then_some(());
+        END.open_with(cx, ended).map_err(|error| WorkflowError::Store(error.to_string()))
     }
 
     pub(super) async fn status(&self, cx: &Cx) -> Result<WorkflowStatus> {
@@ -201,7 +213,8 @@ impl<W: Workflow> Instance<W> {
         let input = self.ledger.texts.get(cx, INPUT).await?;
         let input = input.ok_or_else(|| WorkflowError::Store("its input is not there".into()))?;
         let recorded = self.ledger.steps.len();
-        Ok(Some(Begun { id: run.id, input, recorded, cancel: run.cancel }))
+        let (id, request) = (run.id, run.request.clone());
+        Ok(Some(Begun { id, request, input, recorded, cancel: run.cancel }))
     }
 
     async fn record(
@@ -238,6 +251,8 @@ impl<W: Workflow> Instance<W> {
         self.ledger.texts.insert(cx, OUTCOME.into(), outcome).await?;
         unfinished(&mut self.ledger.run)?.ended = Some(ended);
         unwanted(cx);
+        END.push(cx, ()).await.map_err(not_set)?;
+        END.finish(cx);
         cx.forget_reminder(WAKE).map_err(not_set)?;
         let forget = Self::wish(cx, Wish::Forget);
         cx.remind(FORGET, Schedule::after(W::RETENTION), forget).map_err(not_set)?;

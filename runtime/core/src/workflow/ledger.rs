@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::collections::Map;
 use crate::engine::Message;
 use crate::identity::{CallId, Epoch};
+use crate::request::RequestContext;
 
 /// The key of the input among the texts.
 pub(super) const INPUT: &str = "input";
@@ -35,6 +36,9 @@ pub(super) struct Ledger {
 pub(super) struct Run {
     /// Of the call that started it: what the ids of all its calls are made from.
     pub(super) id: CallId,
+    /// What that call carried: the calls of the steps carry the same.
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    pub(super) request: RequestContext,
     pub(super) started_unix_ms: u64,
     pub(super) cancel: CancelState,
     /// How many signals of each name have come.
@@ -110,6 +114,8 @@ pub(super) struct RunnerId {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Begun {
     pub(super) id: CallId,
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    pub(super) request: RequestContext,
     pub(super) input: Bytes,
     /// How many checkpoints there are.
     pub(super) recorded: u64,

@@ -11,6 +11,7 @@ use super::{Workflow, WorkflowError};
 use crate::actor::{Access, ActorMethods, Concurrent, Exclusive, Method};
 use crate::cx::Cx;
 use crate::engine::MethodEntry;
+use crate::streams::Items;
 
 type Result<T> = std::result::Result<T, WorkflowError>;
 
@@ -48,11 +49,11 @@ impl<W: Workflow> Method for Start<W> {
     }
 }
 
-/// Writes a method of the actor: its type, its arguments and the way to the actor's function of the same name.
+/// Writes a method of the actor: its type, its name on the wire (with an `@` if only nodes call it), its arguments and the way to the actor's function of the same name.
 macro_rules! methods {
     ($(
         $(#[doc = $doc:literal])*
-        $index:literal: $vis:vis $method:ident, $access:ident,
+        $index:literal: $vis:vis $method:ident = $wire:literal, $access:ident,
         fn $name:ident($($argument:ident: $ty:ty),*) -> $reply:ty;
     )*) => {
         /// The methods in the table of their type.
@@ -70,7 +71,7 @@ macro_rules! methods {
                 type Arguments = arguments::$method;
                 type Reply = $reply;
                 type Error = WorkflowError;
-                const NAME: &'static str = stringify!($name);
+                const NAME: &'static str = $wire;
                 const ARGUMENTS: &'static [&'static str] = &[$(stringify!($argument)),*];
                 const INDEX: usize = $index;
 
@@ -101,17 +102,19 @@ macro_rules! methods {
 
 methods! {
     /// Gives a workflow something that its function waits for.
-    1: pub Signal, Exclusive, fn signal(name: String, value: SignalValue) -> ();
+    1: pub Signal = "signal", Exclusive, fn signal(name: String, value: SignalValue) -> ();
     /// Cancels a workflow.
-    2: pub Cancel, Exclusive, fn cancel() -> ();
+    2: pub Cancel = "cancel", Exclusive, fn cancel() -> ();
     /// Asks for the outcome of a workflow; `None`: it has not ended.
-    3: pub GetOutcome, Concurrent, fn outcome() -> Option<Outcome<W::Output, W::Error>>;
+    3: pub GetOutcome = "outcome", Concurrent, fn outcome() -> Option<Outcome<W::Output, W::Error>>;
     /// Asks a workflow how far it is.
-    4: pub GetStatus, Concurrent, fn status() -> WorkflowStatus;
+    4: pub GetStatus = "status", Concurrent, fn status() -> WorkflowStatus;
     /// What a run asks its workflow. Few methods, because each is compiled anew for every workflow.
-    5: pub(super) Ask, Concurrent, fn ask(question: Question) -> Known;
+    5: pub(super) Ask = "@ask", Concurrent, fn ask(question: Question) -> Known;
+    /// Asks a workflow to say when it has ended: one item then, and at once if it has.
+    7: pub(super) WhenEnded = "when_ended", Concurrent, fn when_ended() -> Items<()>;
     /// What a run, or a reminder, changes. Returns whether it did.
-    6: pub(super) Change, Exclusive, fn change(wish: Wish) -> bool;
+    6: pub(super) Change = "@change", Exclusive, fn change(wish: Wish) -> bool;
 }
 
 /// What a signal carries. What JSON cannot express is refused when it is sent.

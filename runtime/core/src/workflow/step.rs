@@ -10,6 +10,7 @@ use crate::actor::Actor;
 use crate::engine::Core;
 use crate::identity::CallId;
 use crate::reference::{ActorRef, Origin};
+use crate::request::RequestContext;
 
 /// Calls actors for a step of a workflow. A cheap clone.
 #[derive(Clone)]
@@ -18,19 +19,21 @@ pub struct Step(Arc<Inner>);
 struct Inner {
     engine: Arc<Core>,
     id: CallId,
+    /// What the call carried that started the workflow.
+    request: RequestContext,
     /// How many calls the step has made.
     calls_made: AtomicU64,
 }
 
 impl Step {
-    pub(crate) fn new(engine: Arc<Core>, id: CallId) -> Self {
-        Self(Arc::new(Inner { engine, id, calls_made: AtomicU64::new(0) }))
+    pub(crate) fn new(engine: Arc<Core>, id: CallId, request: RequestContext) -> Self {
+        Self(Arc::new(Inner { engine, id, request, calls_made: AtomicU64::new(0) }))
     }
 
     /// A step that no other one is, for calls that need not be the same again.
     pub(super) fn unique(engine: Arc<Core>) -> Self {
         let id = CallId(engine.env().random());
-        Self::new(engine, id)
+        Self::new(engine, id, RequestContext::default())
     }
 
     /// The id of the step with this name in the workflow that was started with this call.
@@ -57,6 +60,10 @@ impl Step {
 
     pub(crate) fn engine(&self) -> &Arc<Core> {
         &self.0.engine
+    }
+
+    pub(crate) fn request_context(&self) -> RequestContext {
+        self.0.request.clone()
     }
 
     /// The place of the next call among those of the step.

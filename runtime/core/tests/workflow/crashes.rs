@@ -156,11 +156,11 @@ async fn a_run_that_was_overtaken_records_nothing() {
         format!(r#"{{"wish":{{"Run":[{by},{act}]}}}}"#)
     };
     for (epoch, number) in [(1, 1), (2, 0), (0, 0)] {
-        let refused = shop.node.call_json("sleeper/x", "change", &stale(epoch, number)).await;
+        let refused = shop.node.call_json("sleeper/x", "@change", &stale(epoch, number)).await;
         assert!(format!("{refused:?}").contains("stale"), "{epoch} {number}: {refused:?}");
     }
     // The current one can.
-    shop.node.call_json("sleeper/x", "change", &stale(1, 0)).await.unwrap();
+    shop.node.call_json("sleeper/x", "@change", &stale(1, 0)).await.unwrap();
     let status = shop.workflow::<sleeper>("x").status().await.unwrap();
     assert_eq!(status.steps.iter().map(|step| &*step.name).collect::<Vec<_>>(), ["long", "forged"]);
 }

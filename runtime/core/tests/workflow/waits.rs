@@ -36,6 +36,40 @@ async fn a_long_sleep_leaves_memory_writes_nothing_and_ends_on_time_over_a_resta
     assert_eq!(shop.lines("a").await, ["before", "after"]);
 }
 
+/// Sleeps for long enough to leave memory.
+#[workflow]
+async fn doze(flow: Flow) -> Result<()> {
+    flow.sleep("doze", Duration::from_secs(25)).await;
+    Ok(())
+}
+
+/// Who waits for a result is told when it is there, and asks nothing meanwhile; also if the workflow has moved.
+#[tokio::test(start_paused = true)]
+async fn a_result_comes_when_it_is_there_and_nobody_asks_for_it_before() {
+    for moves in [false, true] {
+        let shop = Shop::open(|engine| engine.workflow::<doze>());
+        let doze = shop.workflow::<doze>("x");
+        doze.start(()).await.unwrap();
+        let waiting = tokio::spawn(async move {
+            doze.result().await.unwrap();
+            Instant::now()
+        });
+        shop.when::<doze>("x", WorkflowState::Suspended).await;
+        if moves {
+            shop.node.move_all();
+        }
+        let told = waiting.await.unwrap();
+        let status = shop.workflow::<doze>("x").status().await.unwrap();
+        let since = shop.node.engine.env().unix_ms() - status.ended_unix_ms.unwrap();
+        let late = Duration::from_millis(since).saturating_sub(told.elapsed());
+        assert!(late < Duration::from_millis(50), "{late:?}");
+        let types = shop.node.engine.types();
+        let methods = &types.iter().find(|info| info.name == "doze").unwrap().methods;
+        let calls = |name| methods.iter().find(|method| method.name == name).unwrap().calls;
+        assert_eq!((calls("outcome"), calls("when_ended")), (1, 1 + u64::from(moves)));
+    }
+}
+
 /// Collects signals.
 #[workflow]
 async fn listener(flow: Flow, count: usize) -> Result<Vec<u32>> {

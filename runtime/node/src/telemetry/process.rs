@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use greenroom_core::trace::{self, TraceLinks};
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{TraceContextExt, TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -71,10 +72,29 @@ struct W3c(TraceContextPropagator);
 impl TraceLinks for W3c {
     fn link(&self, span: &Span, parent: Option<&str>) -> Option<String> {
         if let Some(parent) = parent {
-            let carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
             // It fails for spans that nobody collects: those have no parent to miss.
-            let _ = span.set_parent(self.0.extract(&carrier));
+            let _ = span.set_parent(self.read(parent));
         }
+        self.name(span)
+    }
+
+    fn follow(&self, span: &Span, earlier: Option<&str>) -> Option<String> {
+        // What runs here at the moment does not wait for it.
+        let _ = span.set_parent(Context::new());
+        if let Some(earlier) = earlier {
+            span.add_link(self.read(earlier).span().span_context().clone());
+        }
+        self.name(span)
+    }
+}
+
+impl W3c {
+    fn read(&self, traceparent: &str) -> Context {
+        let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+        self.0.extract_with_context(&Context::new(), &carrier)
+    }
+
+    fn name(&self, span: &Span) -> Option<String> {
         let mut carrier = HashMap::new();
         self.0.inject_context(&span.context(), &mut carrier);
         carrier.remove(TRACEPARENT)

@@ -6,10 +6,11 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenroom::config::{NodeArgs, NodeConfig, StorageEngine};
 use greenroom::node::Node;
-use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Proto, Result, actor_methods};
+use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Proto, Result, Schedule, actor_methods};
 use greenroom_cluster::Embedded;
 use greenroom_cluster::coordination::serve;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,16 @@ impl Tally {
     /// Adds to another tally, wherever that is.
     pub(crate) async fn pass_on(&mut self, cx: &Cx, to: String, by: i64) -> Result<i64> {
         Ok(cx.actor::<Tally>(to).add(by).await?)
+    }
+
+    /// Adds one to others and to itself, and waits for none of it.
+    pub(crate) async fn set_in_motion(&mut self, cx: &Cx) -> Result<()> {
+        cx.tell(cx.actor::<Tally>("told").add(1))?;
+        cx.reliable(cx.actor::<Tally>("sent").add(1))?;
+        let soon = Duration::from_millis(1);
+        cx.timer(soon, cx.actor::<Tally>(cx.key()).add(1))?;
+        cx.remind("soon", Schedule::after(soon), cx.actor::<Tally>(cx.key()).add(1))?;
+        Ok(())
     }
 
     /// The totals from now on, of this method.

@@ -61,11 +61,13 @@ proptest! {
         target in actor(), method in "[a-z_]{1,20}", arguments in payload(), id: u128,
         frames in frames(), shard: u16, epoch: u64, left in 0..100_000_u64,
         entries in proptest::collection::btree_map("[a-z]{1,9}", ".{0,20}", 0..4), traceparent in "([0-9a-f-]{55})?",
+        topic in "([a-z/]{1,20})?",
     ) {
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left);
         let mut request = RequestContext::of(entries).unwrap();
         request.set_traceparent(&traceparent);
+        request.set_topic(&topic);
         let chain = Chain::from_outermost(frames.clone());
         let context = CallContext { id: CallId(id), deadline, chain, request: request.clone() };
         let call = Call { target, method: method.into(), arguments, context, delivery: None };

@@ -29,6 +29,9 @@ pub(crate) struct Message {
     pub(crate) method: SmolStr,
     pub(crate) arguments: Payload,
     pub(crate) id: CallId,
+    /// What the turn carried that sent it.
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    pub(crate) request: RequestContext,
 }
 
 /// Where a message stands.
@@ -73,6 +76,13 @@ impl Place {
     }
 }
 
+impl From<Call> for Message {
+    fn from(call: Call) -> Self {
+        let Call { target, method, arguments, context, .. } = call;
+        Self { target, method, arguments, id: context.id, request: context.request }
+    }
+}
+
 impl Message {
     pub(crate) fn row(&self, from: &ActorId, place: Place) -> RowChange {
         RowChange::put(Space::OUTBOX, place.key(from), encode(self))
@@ -92,7 +102,7 @@ impl Message {
                 id: self.id,
                 deadline,
                 chain: Chain::default(),
-                request: RequestContext::default(),
+                request: self.request.clone(),
             },
             delivery: Some(delivery.into()),
         }
@@ -192,6 +202,7 @@ mod tests {
             method: "take".into(),
             arguments: Payload::default(),
             id: CallId(77),
+            request: RequestContext::default(),
         };
         let from = "Bank/a".parse().unwrap();
         let letter = Letter { from, message, kind: "app".into(), error: "no".into(), at_unix_ms: 1_000 };

@@ -104,6 +104,7 @@ mod tests {
             method: "take".into(),
             arguments: Payload::default(),
             id: CallId(seq.into()),
+            request: Default::default(),
         };
         Waiting { seq: Seq(seq), message, again: false }
     }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::codec::{Payload, read_stored};
 use crate::identity::{ActorId, CallId};
+use crate::request::RequestContext;
 use crate::rows::{RowChange, Space, actor_prefix, split_actor_prefix};
 use crate::schedule::Schedule;
 
@@ -24,6 +25,9 @@ pub(crate) struct Stored {
     pub(crate) set_by: CallId,
     pub(crate) method: SmolStr,
     pub(crate) arguments: Payload,
+    /// What the turn carried that set it; its ticks carry the same.
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    pub(crate) request: RequestContext,
 }
 
 impl Stored {

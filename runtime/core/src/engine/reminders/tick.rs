@@ -21,7 +21,6 @@ use crate::engine::errand::Errand;
 use crate::engine::{Core, Message};
 use crate::error::CallError;
 use crate::identity::ActorId;
-use crate::request::RequestContext;
 use crate::rows::RowChange;
 use crate::shard::OwnedShard;
 
@@ -111,12 +110,13 @@ impl Reminders {
         };
         let call = call(&engine, &actor, &stored, &key, tick);
         let (method, arguments, id) = (call.method.clone(), call.arguments.clone(), call.context.id);
+        let request = stored.request.clone();
         match engine.call_with_errand(shard, call, errand(Vec::new())).await {
             Ok(_) => End::Done,
             Err(CallError::Unavailable(_) | CallError::Overloaded(_)) => End::Unreachable,
             Err(error) if taken.failures + 1 >= ATTEMPTS => {
                 tracing::error!(%actor, name, %error, "a reminder's tick is given up: a dead letter");
-                let message = Message { target: actor.clone(), method, arguments, id };
+                let message = Message { target: actor.clone(), method, arguments, id, request };
                 let letter = engine.outbox.letter_rows(shard, message, &error);
                 match engine.move_on(shard, &actor, errand(letter)).await {
                     Ok(()) => End::GivenUp,
@@ -137,7 +137,7 @@ fn call(engine: &Core, actor: &ActorId, stored: &Stored, key: &Bytes, tick: u64)
             id: stored.tick_id(key, tick),
             deadline: engine.env().now() + DEFAULT_DEADLINE,
             chain: Chain::default(),
-            request: RequestContext::default(),
+            request: stored.request.clone(),
         },
         delivery: None,
     }
