@@ -61,8 +61,7 @@ impl<T: Serialize> Topic<T> {
     /// `Invalid` if the topic is a pattern or no name, or the publication is too large for those who listen; otherwise as
     /// of a call.
     pub async fn publish(&self, message: &T) -> Result<(), CallError> {
-        let (channel, topic, body) = self.prepare(message)?;
-        let call = self.carrying(channel.publish(topic, body));
+        let call = self.carrying(self.prepare(message)?.publish(&self.origin));
         match &self.origin {
             Origin::Turn(cx) if cx.commits() => cx.reliable(call),
             _ => call.await.map_err(plain),
@@ -75,18 +74,45 @@ impl<T: Serialize> Topic<T> {
     /// # Errors
     /// `Invalid` if the topic is a pattern or no name.
     pub fn tell(&self, message: &T) -> Result<(), CallError> {
-        let (channel, topic, body) = self.prepare(message)?;
-        self.carrying(channel.announce(topic, body)).tell()
+        self.carrying(self.prepare(message)?.announce(&self.origin)).tell()
     }
 
     fn carrying<M: Method>(&self, call: Call<M>) -> Call<M> {
         self.request.iter().fold(call, |call, (name, value)| call.with_request(name, value))
     }
 
-    fn prepare(&self, message: &T) -> Result<(ChannelRef, String, Body), CallError> {
-        let topic = self.pattern.clone().and_then(Pattern::into_one).map_err(invalid)?;
+    fn prepare(&self, message: &T) -> Result<Publication, CallError> {
+        Publication::new(self.pattern.clone(), message)
+    }
+}
+
+/// What is to be published, and to which topic.
+pub(crate) struct Publication {
+    topic: Pattern,
+    body: Body,
+}
+
+impl Publication {
+    /// # Errors
+    /// `Invalid` if the topic is a pattern or no name, or the message cannot be encoded.
+    fn new<T: Serialize>(topic: Result<Pattern, TopicNameError>, message: &T) -> Result<Self, CallError> {
+        let topic = topic.and_then(Pattern::into_one).map_err(invalid)?;
         let body = Body::new(message).map_err(|error: CodecError| CallError::Invalid(error.to_string()))?;
-        Ok((channel_of(&self.origin, &topic), topic.as_str().to_owned(), body))
+        Ok(Self { topic, body })
+    }
+
+    /// The same for the name of a topic.
+    pub(crate) fn of<T: Serialize>(topic: &str, message: &T) -> Result<Self, CallError> {
+        Self::new(Pattern::new(topic), message)
+    }
+
+    /// The call that publishes it.
+    pub(crate) fn publish(self, origin: &Origin) -> Call<impl Method<Reply = (), Error = AppError> + use<>> {
+        channel_of(origin, &self.topic).publish(self.topic.as_str().to_owned(), self.body)
+    }
+
+    fn announce(self, origin: &Origin) -> Call<impl Method<Reply = (), Error = AppError> + use<>> {
+        channel_of(origin, &self.topic).announce(self.topic.as_str().to_owned(), self.body)
     }
 }
 

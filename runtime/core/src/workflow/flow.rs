@@ -18,7 +18,8 @@ use crate::actor::Method;
 use crate::engine::Message;
 use crate::error::CallError;
 use crate::filter::Way;
-use crate::reference::Call;
+use crate::reference::{Call, Origin};
+use crate::topics::Publication;
 
 /// A step that failed is tried again after this long, and after twice as long each further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -148,6 +149,50 @@ impl Flow {
                 Ok(())
             }
         }
+    }
+
+    /// Publishes a message to a topic: it leaves with the very commit that records it, and who listens for good applies it
+    /// exactly once. It is [`send`](Self::send) to the topic.
+    ///
+    /// What somebody else publishes comes to a workflow by way of an actor that listens and signals it:
+    ///
+    /// ```
+    /// # extern crate greenroom_core as greenroom;
+    /// # use greenroom::{Cx, Flow, Result};
+    /// # use greenroom_macros::{Actor, actor_methods, workflow};
+    /// # use serde::{Deserialize, Serialize};
+    /// /// Waits until somebody has paid, and then tells everybody.
+    /// #[workflow]
+    /// async fn order(flow: Flow) -> Result<()> {
+    ///     let amount: u32 = flow.wait_for("paid").await?;
+    ///     flow.publish("tell", format!("order/{}/done", flow.key()), &amount).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// /// Hears what is published to `paid/17`, and signals the order 17.
+    /// #[derive(Actor, Default, Serialize, Deserialize)]
+    /// struct Cashier {}
+    ///
+    /// #[actor_methods]
+    /// impl Cashier {
+    ///     #[method(topic = "paid/{key}")]
+    ///     async fn paid(&mut self, cx: &Cx, amount: u32) -> Result<()> {
+    ///         Ok(cx.reliable(cx.workflow::<order>(cx.key()).signal("paid", &amount))?)
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` if the topic is a pattern or no name, or the message cannot be encoded; what an outgoing filter says.
+    pub async fn publish<T: Serialize>(
+        &self,
+        name: impl AsRef<str>,
+        topic: impl AsRef<str>,
+        message: &T,
+    ) -> Result<(), CallError> {
+        let publication = Publication::of(topic.as_ref(), message)?;
+        self.send(name, |by| publication.publish(&Origin::Step(by))).await
     }
 
     /// Says how to undo a step, if the function returns an error or is cancelled later: as a step with this name. What was

@@ -8,6 +8,7 @@ mod cancel;
 mod crashes;
 mod rules;
 mod shop;
+mod topics;
 mod waits;
 
 #[path = "../support/mod.rs"]
