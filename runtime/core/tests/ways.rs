@@ -273,7 +273,10 @@ async fn who_sends_is_told_what_an_outgoing_filter_says() {
     let node = node(Arc::default(), |_: &mut FilteredCall| Ok(()), no_rings);
     for reliably in [false, true] {
         let error = node.actor::<Bell>("me").tell(reliably).await.unwrap_err();
-        assert!(matches!(&error, CallError::App(AppError { message }) if message.contains("quiet")), "{error}");
+        assert!(
+            matches!(&error, CallError::App(AppError { message }) if message.contains("quiet")),
+            "{error}"
+        );
     }
     let refused = node.actor::<Bell>("other").ring("told".into()).tell();
     assert_eq!(refused, Err(CallError::Refused("quiet".into())));

@@ -243,7 +243,9 @@ fn the_filters_of_a_client_see_what_it_sends_and_can_refuse_it() {
             notes.lock().unwrap().push(format!("{:?} {}.{}", call.way(), call.target(), call.method()));
             match call.method() {
                 "met" => Err(CallError::Refused("nobody's business".into())),
-                _ => call.set_request("tenant", "acme").map_err(|error| CallError::Invalid(error.to_string())),
+                _ => {
+                    call.set_request("tenant", "acme").map_err(|error| CallError::Invalid(error.to_string()))
+                }
             }
         });
         let guest = client.actor::<Guest>("a");
@@ -254,8 +256,13 @@ fn the_filters_of_a_client_see_what_it_sends_and_can_refuse_it() {
         assert_eq!(by_name.unwrap(), r#""acme""#);
         let by_name = client.call_json(&"Guest/a".parse()?, "met", "{}", CallOptions::default()).await;
         assert_eq!(by_name.unwrap_err().kind(), "refused");
-        let expected =
-            ["Call Guest/a.tenant", "Tell Guest/a.meet", "Call Guest/a.met", "Call Guest/a.tenant", "Call Guest/a.met"];
+        let expected = [
+            "Call Guest/a.tenant",
+            "Tell Guest/a.meet",
+            "Call Guest/a.met",
+            "Call Guest/a.tenant",
+            "Call Guest/a.met",
+        ];
         assert_eq!(*seen.lock().unwrap(), expected);
         // Without the filter it is another client.
         assert_eq!(cluster.client().actor::<Guest>("a").tenant().await?, None);

@@ -156,7 +156,10 @@ impl<M: Method> Ticker<M> {
     fn run_here(self: &Arc<Self>, engine: &Arc<Core>, activation: &Arc<Activation<M::Actor>>) -> bool {
         let pace = activation.table().pace();
         // Filters and traces are looked after where the tick has a task of its own.
-        if engine.long_way || !inline::may_run_here(pace) || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err() {
+        if engine.long_way
+            || !inline::may_run_here(pace)
+            || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err()
+        {
             return false;
         }
         let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };

@@ -36,8 +36,8 @@ pub use topic::Topic;
 
 pub(crate) use channel::Channel;
 pub(crate) use courier::Courier;
-pub(crate) use topic::Publication;
 pub(crate) use name::{Pattern, channel, has_wildcards, matches};
+pub(crate) use topic::Publication;
 pub(crate) use types::{TypeSubscription, TypeSubscriptions};
 
 use crate::identity::ActorId;

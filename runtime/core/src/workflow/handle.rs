@@ -7,7 +7,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::ledger::Outcome;
-use super::methods::{Cancel, GetOutcome, GetStatus, Signal, SignalValue, Start, StartArguments, WhenEnded, arguments};
+use super::methods::{
+    Cancel, GetOutcome, GetStatus, Signal, SignalValue, Start, StartArguments, WhenEnded, arguments,
+};
 use super::{Instance, Workflow, WorkflowError};
 use crate::cx::Cx;
 use crate::error::CallError;
