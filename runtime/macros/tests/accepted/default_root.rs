@@ -1,7 +1,6 @@
 //! Without `crate = "…"` the generated code names `::greenroom` only: no other import is needed but serde's derives
 //! for the state.
 #![deny(warnings)]
-extern crate greenroom_core as greenroom;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +17,8 @@ impl Counter {
     }
 }
 
-fn main() {
+#[test]
+fn the_generated_code_names_the_crate_that_users_depend_on() {
     let names = <Counter as greenroom::actor::ActorMethods>::methods();
     assert_eq!(names[0].name(), "add");
 }

@@ -21,9 +21,11 @@ macro_rules! register {
     };
 }
 
-fn main() {
+#[test]
+fn actors_of_a_function_have_the_names_of_their_types() {
     register!(Number, u64);
     register!(Text, Vec<String>);
-    let names: Vec<_> = [<Number as greenroom_core::Actor>::TYPE, <Text as greenroom_core::Actor>::TYPE].into();
+    let names: Vec<_> =
+        [<Number as greenroom_core::Actor>::TYPE, <Text as greenroom_core::Actor>::TYPE].into();
     assert_eq!(names, ["Number", "Text"]);
 }

@@ -23,7 +23,8 @@ impl Profile {
     }
 }
 
-fn main() {
+#[test]
+fn a_state_that_is_a_message_is_written_as_its_bytes() {
     let encoded = serde_json::to_string(&Profile { name: "Ann".into() }).unwrap();
     assert_eq!(encoded, r#""CgNBbm4=""#);
 }

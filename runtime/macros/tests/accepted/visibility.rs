@@ -55,5 +55,3 @@ pub async fn call(cart: &shop::CartRef) {
     let _ = cart.put(shop::Item).await;
     let _ = cart.seen_above(cart.secret().await.unwrap()).await;
 }
-
-fn main() {}
