@@ -53,6 +53,16 @@ fn a_full_cluster_is_read_field_by_field() {
 }
 
 #[test]
+fn a_whole_number_without_quotes_is_a_quantity() {
+    let limits = "resources: {limits: {nvidia.com/gpu: 1}}";
+    let group = format!("  groups:\n  - {{name: gpu, replicas: 2, {limits}}}\n");
+    let spec = parse(&format!("{HEAD}spec:\n  replicas: 2\n  {limits}\n{group}")).unwrap().spec;
+    for resources in [spec.resources, spec.groups[0].resources.clone()] {
+        assert_eq!(resources.unwrap().limits.unwrap()["nvidia.com/gpu"].0, "1");
+    }
+}
+
+#[test]
 fn an_empty_field_means_its_default() {
     let cluster = parse(&format!("{HEAD}spec:\n  replicas: 2\n  image:\n  storage:\n")).unwrap();
     assert_eq!((cluster.spec.replicas, cluster.spec.image), (2, None));
@@ -184,6 +194,10 @@ fn a_wrong_type_is_named() {
         (
             "spec:\n  pod:\n    labels: {a: 1}\n",
             "7:17 spec.pod.labels.a: must be a string, but is `1` -> put the value in quotes",
+        ),
+        (
+            "spec:\n  resources:\n    limits: {cpu: 0.5}\n",
+            "7:19 spec.resources.limits.cpu: must be a quantity, but is `0.5` -> write a quantity, for example 500m or 2Gi",
         ),
         (
             "spec:\n  resources:\n    limits: {cpu: true}\n",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Plane, SYSTEM, eventually, page};
 
 fn versions(children: &BTreeMap<String, kube::api::DynamicObject>) -> BTreeMap<&str, String> {
@@ -113,7 +113,13 @@ async fn another_number_of_replicas_is_refused_and_the_rest_goes_on() {
 async fn a_group_has_a_statefulset_of_its_own_and_no_other_cluster_gets_its_name() {
     let plane = Plane::start().await;
     let _running = plane.operator("one").await;
-    let spec = |group: &str| json!({"replicas": 1, "groups": [{"name": group, "replicas": 2}]});
+    // Numbers without quotes, as they stand in most YAML.
+    let resources = |limits: Value| json!({"limits": limits});
+    let spec = |group: &str| {
+        let group =
+            json!({"name": group, "replicas": 2, "resources": resources(json!({"nvidia.com/gpu": 1}))});
+        json!({"replicas": 1, "resources": resources(json!({"cpu": 2})), "groups": [group]})
+    };
     plane.apply_cluster("chat", spec("gpu")).await;
     eventually("it has its objects, and the pages of 1,088 shards", async || {
         let children = plane.children("chat").await;
@@ -127,6 +133,10 @@ async fn a_group_has_a_statefulset_of_its_own_and_no_other_cluster_gets_its_name
     let made = sets.get("chat-gpu").await.unwrap();
     assert_eq!(made.data["spec"]["replicas"], 2);
     assert_eq!(made.data["spec"]["selector"]["matchLabels"]["greenroom.dev/group"], "gpu");
+    for (set, limits) in [("chat", json!({"cpu": "2"})), ("chat-gpu", json!({"nvidia.com/gpu": "1"}))] {
+        let container = sets.get(set).await.unwrap().data["spec"]["template"]["spec"]["containers"][0].take();
+        assert_eq!(container["resources"]["limits"], limits, "{set}");
+    }
     eventually("the status counts the nodes of the group", async || {
         let status = plane.clusters().get("chat").await.unwrap().status?;
         (status.desired_replicas == Some(3) && status.nodes.len() == 3).then_some(())
@@ -136,6 +146,12 @@ async fn a_group_has_a_statefulset_of_its_own_and_no_other_cluster_gets_its_name
     let other = json!({"spec": spec("cpu")});
     let refused = plane.clusters().patch("chat", &PatchParams::default(), &Patch::Merge(other)).await;
     assert!(refused.unwrap_err().to_string().contains("the groups, their order and their shards"));
+    let half = json!({"spec": {"resources": resources(json!({"cpu": 0.5}))}});
+    let refused = plane.clusters().patch("chat", &PatchParams::default(), &Patch::Merge(half)).await;
+    assert!(
+        refused.unwrap_err().to_string().contains("spec.resources.limits.cpu"),
+        "half a core takes quotes"
+    );
 
     plane.cluster("chat-gpu").await;
     eventually("the later cluster is told that its name is taken", async || {
