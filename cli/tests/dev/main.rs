@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod deadlock;
 mod messages;
+mod process;
 mod rig;
 
 use std::process::{Child, Command, Stdio};

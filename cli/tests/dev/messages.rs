@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::rig::{Dev, Directory, signal};
 
 /// Starts a cluster whose nodes serve `Desk`.
-fn start(directory: &Directory) -> Dev {
+pub(super) fn start(directory: &Directory) -> Dev {
     let greenroom = PathBuf::from(env!("CARGO_BIN_EXE_greenroom"));
     // Cargo builds a package's examples with its tests, beside its programs.
     let desks = greenroom.parent().unwrap().join("examples/desks");

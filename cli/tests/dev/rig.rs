@@ -1,11 +1,11 @@
 //! A directory with a manifest, and a running `greenroom dev` in it.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+pub(crate) use super::process::{Dev, signal};
 
 pub(crate) const MANIFEST: &str = "\
 apiVersion: greenroom.dev/v1alpha1
@@ -19,12 +19,6 @@ spec:
 
 /// A directory with a manifest, in which commands are run.
 pub(crate) struct Directory(tempfile::TempDir);
-
-/// A running `greenroom dev`; it is killed with the test, and takes its nodes with it.
-pub(crate) struct Dev {
-    pub(crate) child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
 
 impl Directory {
     pub(crate) fn new() -> Self {
@@ -70,49 +64,11 @@ impl Directory {
     /// Starts the cluster, with these options of `greenroom dev`.
     pub(crate) fn start_with(&self, options: &[&str]) -> Dev {
         let mut command = self.command(&["dev", "cluster.yaml"]);
-        command.args(options);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut dev = Dev { child, lines };
-        dev.wait_for("demo: ready, 2 nodes serve 16 shards");
-        dev
+        Dev::start(command.args(options), "demo: ready, 2 nodes serve 16 shards")
     }
 
     pub(crate) fn pid_of(&self, node: &str) -> u64 {
         let nodes: Value = serde_json::from_str(&self.stdout(&["get", "nodes", node, "-o", "json"])).unwrap();
         nodes["items"][0]["pid"].as_u64().unwrap()
     }
-}
-
-impl Dev {
-    pub(crate) fn wait_for(&mut self, wanted: &str) {
-        let mut seen = Vec::new();
-        for line in self.lines.by_ref() {
-            let line = line.unwrap();
-            if line.contains(wanted) {
-                return;
-            }
-            seen.push(line);
-        }
-        panic!("`greenroom dev` ended without saying {wanted:?}; it said\n{}", seen.join("\n"));
-    }
-
-    /// As Ctrl-C does.
-    pub(crate) fn interrupt(mut self) {
-        signal(self.child.id().into(), Signal::INT);
-        self.wait_for("stopped; the state stays in");
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // It has ended already if the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub(crate) fn signal(pid: u64, signal: Signal) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use greenroom_wordcount::{count::Count, text};
-use rig::{Directory, Repeats, assert_same, counts_of, kill};
+use rig::{Directory, READY, Repeats, assert_same, counts_of, kill};
 
 const IN_FLIGHT: usize = 64;
 
@@ -53,7 +53,7 @@ async fn counts_stay_exact_when_nodes_are_killed_in_the_middle() {
         };
         count.send(&words, step).await.unwrap();
         dev.wait_for(&format!("{victim}: died (killed by SIGKILL)"));
-        dev.wait_until_ready();
+        dev.wait_for(READY);
         let after = directory.node(&victim);
         assert_ne!(after.pid, before.pid);
         assert!(after.incarnation > before.incarnation, "{} {}", after.incarnation, before.incarnation);

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use greenroom::Client;
 use serde_json::Value;
 
-pub(crate) use dev::{Dev, kill};
+pub(crate) use dev::{Dev, READY, kill};
 pub(crate) use repeats::Repeats;
 pub(crate) use shell::{Counts, assert_same, counts_of};
 
@@ -34,7 +34,8 @@ impl Directory {
     /// Starts the cluster and waits until it is ready.
     pub(crate) fn start(&self) -> Dev {
         let mut command = self.command(&dev::greenroom());
-        Dev::start(command.args(["dev", "cluster.yaml", "--bin", env!("CARGO_BIN_EXE_wordcount-node")]))
+        command.args(["dev", "cluster.yaml", "--bin", env!("CARGO_BIN_EXE_wordcount-node")]);
+        Dev::start(&mut command, dev::READY)
     }
 
     /// A client in this process.
