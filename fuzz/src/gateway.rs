@@ -29,10 +29,11 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Requests with either form of arguments, and with none.
+/// Requests with every form of arguments, and with none.
 pub fn seeds() -> Vec<Vec<u8>> {
     let json = Arguments::Json(r#"{"by":3}"#.into());
     let msgpack = Arguments::Msgpack(b"\x81\xa2by\x03"[..].into());
+    let protobuf = Arguments::Protobuf(b"\x0a\x03tea"[..].into());
     let request = |arguments| v1::CallRequest {
         r#type: "Counter".into(),
         key: "page-1".into(),
@@ -43,6 +44,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
         request_context: HashMap::from([("user".into(), "ada".into())]),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
     };
-    let requests = [request(Some(json)), request(Some(msgpack)), request(None)];
+    let requests = [request(Some(json)), request(Some(msgpack)), request(Some(protobuf)), request(None)];
     requests.iter().map(Message::encode_to_vec).collect()
 }

@@ -5,9 +5,12 @@
 //! `corpus/` (`tests/corpus.rs`), and those that libFuzzer finds by watching which code they reach (`cargo xtask fuzz`).
 
 pub mod arguments;
+pub mod continue_token;
 pub mod frame;
 pub mod gateway;
+pub mod hello;
 pub mod identity;
+pub mod message;
 pub mod record;
 pub mod row;
 pub mod schedule;
@@ -41,7 +44,21 @@ macro_rules! targets {
 
 /// Every target.
 pub const TARGETS: &[Target] = targets![
-    arguments, frame, gateway, identity, record, row, schedule, shard_map, status, stream, topic, workflow,
+    arguments,
+    continue_token,
+    frame,
+    gateway,
+    hello,
+    identity,
+    message,
+    record,
+    row,
+    schedule,
+    shard_map,
+    status,
+    stream,
+    topic,
+    workflow,
 ];
 
 /// The target of this name.

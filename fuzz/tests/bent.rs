@@ -65,7 +65,21 @@ macro_rules! bent_inputs_of {
     };
 }
 bent_inputs_of!(
-    arguments, frame, gateway, identity, record, row, schedule, shard_map, status, stream, topic, workflow,
+    arguments,
+    continue_token,
+    frame,
+    gateway,
+    hello,
+    identity,
+    message,
+    record,
+    row,
+    schedule,
+    shard_map,
+    status,
+    stream,
+    topic,
+    workflow,
 );
 
 proptest! {

@@ -152,7 +152,13 @@ const TABLE: &[Row] = &[
     row("greenroom-bank", &["greenroom"], "edge: an example shows what a user does, with what a user has"),
     row(
         "greenroom-fuzz",
-        &["greenroom-cluster", "greenroom-core", "greenroom-gateway", "greenroom-proto"],
+        &[
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-gateway",
+            "greenroom-placement-api",
+            "greenroom-proto",
+        ],
         "it reads bytes as those do who get them from outside",
     ),
     row("greenroom-models", &[], "it compiles single files of the runtime for itself, with other locks"),

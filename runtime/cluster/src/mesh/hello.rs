@@ -15,7 +15,7 @@ use super::error::HelloError;
 use crate::network::PeerAddress;
 
 /// The hello to a node that is dialled.
-pub(super) fn to_peer(cluster: &str, me: &NodeIdentity, to: &PeerAddress) -> v1::Hello {
+pub fn to_peer(cluster: &str, me: &NodeIdentity, to: &PeerAddress) -> v1::Hello {
     let meant = v1::NodeIdentity {
         name: to.name.clone(),
         store: to.run.map_or_else(Bytes::new, |run| convert::store_to_bytes(run.store)),
@@ -30,13 +30,13 @@ pub(super) fn to_peer(cluster: &str, me: &NodeIdentity, to: &PeerAddress) -> v1:
 }
 
 /// The hello to a node that has introduced itself.
-pub(super) fn answer(cluster: &str, me: &NodeIdentity, to: &NodeIdentity) -> v1::Hello {
+pub fn answer(cluster: &str, me: &NodeIdentity, to: &NodeIdentity) -> v1::Hello {
     let (from, to) = (Some(identity(me)), Some(identity(to)));
     v1::Hello { protocol: MESH_PROTOCOL, cluster: cluster.to_owned(), from, to }
 }
 
 /// Checks the first frame of the other side and returns who it is.
-pub(super) fn check(cluster: &str, me: &NodeIdentity, first: v1::Frame) -> Result<NodeIdentity, HelloError> {
+pub fn check(cluster: &str, me: &NodeIdentity, first: v1::Frame) -> Result<NodeIdentity, HelloError> {
     let hello = first.hello.ok_or(HelloError::Missing)?;
     if hello.protocol != MESH_PROTOCOL {
         return Err(HelloError::Protocol { ours: MESH_PROTOCOL, theirs: hello.protocol });
@@ -53,7 +53,7 @@ pub(super) fn check(cluster: &str, me: &NodeIdentity, first: v1::Frame) -> Resul
 }
 
 /// Checks that the node that answered a dial is the one that was meant.
-pub(super) fn check_dialled(meant: &PeerAddress, found: &NodeIdentity) -> Result<(), HelloError> {
+pub fn check_dialled(meant: &PeerAddress, found: &NodeIdentity) -> Result<(), HelloError> {
     check_name(&found.name, &meant.name)?;
     meant.run.map_or(Ok(()), |run| check_run(found.run, run))
 }

@@ -17,7 +17,7 @@ mod driver;
 mod error;
 mod guest;
 mod handle;
-mod hello;
+pub mod hello;
 mod link;
 mod links;
 mod server;
