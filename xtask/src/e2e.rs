@@ -38,10 +38,6 @@ pub(crate) struct Args {
     /// First install the packages that the cluster needs, by name.
     #[arg(long)]
     pub(crate) install: bool,
-    /// The programs that run on this machine were built just now, with the whole workspace. Built for themselves they get
-    /// fewer features, and half of what they are made of compiles again.
-    #[arg(skip)]
-    pub(crate) built: bool,
     /// Leave the cluster up, and the namespaces of failed scenarios in it.
     #[arg(long)]
     keep: bool,
@@ -103,9 +99,10 @@ impl Drop for Running {
 
 /// Builds what is needed, brings the cluster up and loads the images.
 pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
-    if !args.built {
-        build()?;
-    }
+    // What runs on this machine.
+    let built =
+        workspace::build(["greenroom-e2e", "greenroom-e2e-cluster", "greenroom-wordcount"]).status()?;
+    ensure!(built.success(), "the scenarios cannot be built");
     let folder = workspace::root().join("target/e2e");
     let programs = workspace::root().join("target/debug");
     let mut command = workspace::command(programs.join("greenroom-e2e"));
@@ -147,15 +144,6 @@ pub(crate) fn scenarios(args: &Args) -> Result<Scenarios> {
     Ok(Scenarios { command, _cluster: None })
 }
 
-/// The programs that run on this machine.
-fn build() -> Result<()> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "greenroom-e2e-cluster", "--package", "greenroom-e2e-scenarios"]);
-    cargo.args(["--package", "greenroom-wordcount", "--bins"]);
-    ensure!(cargo.status()?.success(), "the scenarios cannot be built");
-    Ok(())
-}
-
 /// Builds the images; their archives.
 fn images(folder: &Path, registry: &str) -> Result<Vec<PathBuf>> {
     let output = folder.join("images");
@@ -171,7 +159,7 @@ fn path(folder: &Path, tool: &ClusterTool) -> Result<std::ffi::OsString> {
     for program in tools.lines().map(Path::new) {
         symlink(program, folder.join(program.file_name().context("a tool without a name")?))?;
     }
-    symlink(image::built("greenroom", "e2e"), folder.join("kubectl-greenroom"))?;
+    symlink(image::built("greenroom", image::Profile::Dev), folder.join("kubectl-greenroom"))?;
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&inherited));
     Ok(std::env::join_paths(folders)?)

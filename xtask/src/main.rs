@@ -8,6 +8,7 @@ mod bench;
 mod cluster;
 mod e2e;
 mod fuzz;
+#[cfg_attr(not(feature = "generators"), path = "generate/elsewhere.rs")]
 mod generate;
 mod image;
 mod sim;

@@ -52,6 +52,19 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// The command that builds these programs, for tests.
+///
+/// A small test is built along with them. Tests bring features to what they depend on: with one among the targets, cargo
+/// takes every dependency as the build of the whole workspace has made it, and makes none again.
+pub(crate) fn build<'a>(programs: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut cargo = cargo();
+    cargo.args(["build", "--workspace", "--test", "handshake"]);
+    for program in programs {
+        cargo.args(["--bin", program]);
+    }
+    cargo
+}
+
 /// Runs `command` in the foreground and hands on its success or failure.
 pub(crate) fn run(command: &mut Command) -> Result<ExitCode> {
     let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;

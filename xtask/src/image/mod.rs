@@ -50,7 +50,7 @@ impl Args {
         Self {
             images: Vec::new(),
             output: Some(output.to_owned()),
-            profile: Profile::E2e,
+            profile: Profile::Dev,
             registry: registry.into(),
             tags: tags.iter().map(|&tag| tag.into()).collect(),
             load: false,
@@ -60,21 +60,12 @@ impl Args {
 }
 
 /// How the programs are compiled: a build profile of the workspace.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Profile {
     /// As they are released.
     Release,
-    /// For end-to-end tests: optimised, but built in a fraction of the time.
-    E2e,
-}
-
-impl Profile {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::E2e => "e2e",
-        }
-    }
+    /// For end-to-end tests: of what the workspace is built of for its tests, in a fraction of the time.
+    Dev,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {

@@ -62,7 +62,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
     for (name, mut on) in [("scenarios", e2e::on_processes()), ("on kind", e2e::on_kind())] {
         on.install = args.install || ci;
-        on.built = true;
         report.run(name, || match built {
             true => scenarios(args, &on),
             false => Ok(Outcome::Failed("the build failed".into()).into()),
