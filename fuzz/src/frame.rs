@@ -29,11 +29,14 @@ fn check_envelope(envelope: v1::Envelope) {
     match envelope.body {
         Some(Body::Call(request)) => check_request(envelope.shard, envelope.epoch, request),
         Some(Body::Response(response)) => {
+            let came = response.clone();
             let Ok(read) = reply_from_wire(response) else { return };
             if let MeshReply::Reply(Err(error)) = &read {
                 let _ = error.to_string();
             }
+            let moved = matches!(read, MeshReply::Moved { .. });
             let wire = reply_to_wire(read);
+            assert!(!moved || wire == came, "{came:?} was read as {wire:?}");
             let read = reply_from_wire(wire.clone()).expect("a node reads what it has written");
             assert_eq!(reply_to_wire(read), wire);
         }
@@ -42,10 +45,16 @@ fn check_envelope(envelope: v1::Envelope) {
 }
 
 fn check_request(shard: u32, epoch: u64, request: v1::Request) {
-    let (now, one_way) = (Instant::now(), request.one_way);
+    let (now, one_way, came) = (Instant::now(), request.one_way, request.clone());
     let Ok(read) = request_from_wire(shard, epoch, request, now) else { return };
     keeps_its_limits(&read.call.target);
     assert!(read.call.context.chain.frames().count() <= MAX_CHAIN);
+    // Whoever is named in it is named exactly so.
+    let wire = request_to_wire(&read.call, one_way);
+    assert_eq!(
+        (wire.target, wire.call_id, wire.chain, wire.delivery),
+        (came.target, came.call_id, came.chain, came.delivery)
+    );
     assert_eq!(passed_on(&read.call, one_way, shard, now), {
         let mut wire = request_to_wire(&read.call, one_way);
         wire.deadline_ms = remaining_ms(now, read.call.context.deadline);

@@ -10,7 +10,10 @@ pub fn check(input: &[u8]) {
     let (form, data) = choice(input, 3);
     match form {
         0 => String::from_utf8_lossy(data).parse().iter().for_each(keeps_its_limits),
-        1 => split_actor_prefix(data).iter().for_each(|(id, _)| keeps_its_limits(id)),
+        1 => split_actor_prefix(data).iter().for_each(|(id, rest)| {
+            keeps_its_limits(id);
+            assert_eq!([&actor_prefix(id), *rest].concat(), data);
+        }),
         _ => CallId::from_bytes(data).iter().for_each(|id| assert_eq!(id.to_bytes(), data)),
     }
 }
