@@ -72,7 +72,15 @@ pub(crate) fn passed_on(call: &Call, one_way: bool, shard: u32, now: Instant) ->
     second
 }
 
-/// Frames as nodes send them: with one envelope each, and with all.
+/// An answer and a call whose ids have so many bytes; 16 would be right.
+fn with_ids_of(bytes: usize) -> [Body; 2] {
+    let id = Bytes::from(vec![7; bytes]);
+    let moved = v1::response::Result::Moved(v1::Moved { owner: id.clone(), epoch: 9 });
+    let request = v1::Request { call_id: id, ..request_to_wire(&call(), false) };
+    [Body::Response(v1::Response { result: Some(moved) }), Body::Call(request)]
+}
+
+/// Frames as nodes send them, and with ids that are too short or too long: with one envelope each, and with all.
 pub fn seeds() -> Vec<Vec<u8>> {
     let app =
         Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0x81, 0xa1, b'a', 1]) };
@@ -83,7 +91,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         MeshReply::Moved { owner: Some(StoreId(uuid::Uuid::from_u128(5))), epoch: Epoch(9) },
     ];
     let request = Body::Call(request_to_wire(&call(), false));
-    let bodies = replies.map(|reply| Body::Response(reply_to_wire(reply))).into_iter().chain([request]);
+    let replies = replies.map(|reply| Body::Response(reply_to_wire(reply)));
+    let bodies = replies.into_iter().chain([request]).chain([15, 17, 32].into_iter().flat_map(with_ids_of));
     let envelope = |(body, sequence)| v1::Envelope {
         sequence,
         request: sequence,
