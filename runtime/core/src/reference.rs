@@ -20,16 +20,18 @@ use crate::env::SharedEnv;
 use crate::error::CallError;
 use crate::filter::{Filters, Way};
 use crate::identity::{ActorId, CallId};
+use crate::program::ProgramId;
 use crate::request::{RequestContext, TooLarge};
-use crate::stripes::Handle;
 use crate::transport::SharedTransport;
 use crate::workflow::Step;
 
 /// Who makes the calls of a reference.
 #[derive(Clone)]
 pub enum Origin {
-    /// A program: the runtime or a client.
-    Program(Handle<SharedTransport>),
+    /// The program around a node.
+    Program(ProgramId),
+    /// A program without one: what it calls through.
+    Client(SharedTransport),
     /// A turn of an actor.
     Turn(Cx),
     /// A step of a workflow.
@@ -39,31 +41,41 @@ pub enum Origin {
 impl Origin {
     /// A program that calls through this transport.
     pub fn program(transport: SharedTransport) -> Self {
-        Self::Program(Handle::new(transport))
+        Self::Client(transport)
     }
 
     /// The engine of this process, if there is one.
-    pub(crate) fn engine(&self) -> Option<&Arc<Core>> {
+    pub(crate) fn engine(&self) -> Option<Arc<Core>> {
         match self {
-            Self::Program(transport) => transport.engine().map(|engine| &***engine),
-            Self::Turn(cx) => Some(cx.engine()),
-            Self::Step(step) => Some(step.engine()),
+            Self::Program(program) => program.engine(),
+            origin => origin.with_engine(|engine| engine.cloned()),
+        }
+    }
+
+    /// Does this with the engine of this process, if there is one: counts no reference to it.
+    pub(crate) fn with_engine<T>(&self, work: impl FnOnce(Option<&Arc<Core>>) -> T) -> T {
+        match self {
+            Self::Program(program) => program.with_engine(work),
+            Self::Client(transport) => work(transport.engine().map(|engine| &***engine)),
+            Self::Turn(cx) => work(Some(cx.engine())),
+            Self::Step(step) => work(Some(step.engine())),
         }
     }
 
     /// What is around all that is sent from here.
-    pub(crate) fn outgoing(&self) -> Option<&Filters> {
+    pub(crate) fn outgoing(&self) -> Option<Filters> {
         match self {
-            Self::Program(transport) => transport.outgoing(),
-            Self::Turn(cx) => Some(cx.engine().outgoing()),
-            Self::Step(step) => Some(step.engine().outgoing()),
+            Self::Program(program) => program.transport()?.outgoing().cloned(),
+            Self::Client(transport) => transport.outgoing().cloned(),
+            Self::Turn(cx) => Some(cx.engine().outgoing().clone()),
+            Self::Step(step) => Some(step.engine().outgoing().clone()),
         }
     }
 
     /// What calls carry that are made from here.
     fn request_context(&self) -> RequestContext {
         match self {
-            Self::Program(_) => RequestContext::default(),
+            Self::Program(_) | Self::Client(_) => RequestContext::default(),
             Self::Turn(cx) => cx.request_context(),
             Self::Step(step) => step.request_context(),
         }
@@ -71,15 +83,15 @@ impl Origin {
 
     pub(crate) fn turn(&self) -> Option<&Cx> {
         match self {
-            Self::Program(_) | Self::Step(_) => None,
             Self::Turn(cx) => Some(cx),
+            _ => None,
         }
     }
 
     /// The place of the next call among those of the turn or the step.
     fn next_ordinal(&self) -> u64 {
         match self {
-            Self::Program(_) => 0,
+            Self::Program(_) | Self::Client(_) => 0,
             Self::Turn(cx) => cx.next_ordinal(),
             Self::Step(step) => step.next_ordinal(),
         }
@@ -87,7 +99,8 @@ impl Origin {
 
     pub(crate) fn env(&self) -> &SharedEnv {
         match self {
-            Self::Program(transport) => transport.env(),
+            Self::Program(program) => program.env(),
+            Self::Client(transport) => transport.env(),
             Self::Turn(cx) => cx.engine().env(),
             Self::Step(step) => step.engine().env(),
         }
@@ -95,7 +108,8 @@ impl Origin {
 
     pub(crate) fn transport(&self) -> Option<SharedTransport> {
         match self {
-            Self::Program(transport) => Some((**transport).clone()),
+            Self::Program(program) => program.transport(),
+            Self::Client(transport) => Some(transport.clone()),
             Self::Turn(cx) => cx.engine().transport(),
             Self::Step(step) => step.engine().transport(),
         }
@@ -337,9 +351,14 @@ impl<M: Method> Prepared<M> {
 
     /// Runs the turn of a program's message if that can be done now, else keeps it.
     pub(crate) fn tell_now(&mut self) -> bool {
-        let (Some(engine), None) = (self.head.origin.engine(), self.head.request()) else { return false };
+        let head = &self.head;
         let Some(arguments) = self.arguments.take() else { return false };
-        self.arguments = engine.tell_now::<M>(&self.head.key, || self.head.context(), arguments);
+        self.arguments = head.origin.with_engine(|engine| match engine {
+            Some(engine) if head.request().is_none() => {
+                engine.tell_now::<M>(&head.key, || head.context(), arguments)
+            }
+            _ => Some(arguments),
+        });
         self.arguments.is_none()
     }
 
@@ -347,12 +366,12 @@ impl<M: Method> Prepared<M> {
     fn begin(&mut self, task: &mut Context<'_>) -> Begun<M> {
         let head = &self.head;
         let arguments = self.arguments.take().expect(ARGUMENTS);
-        match head.origin.engine() {
+        head.origin.with_engine(|engine| match engine {
             Some(engine) if head.request().is_none() => {
                 engine.begin::<M>(head.origin.turn(), &head.key, || head.context(), arguments, task)
             }
             _ => Begun::NotNow(arguments),
-        }
+        })
     }
 
     async fn wait(mut head: Head, waiting: Waiting<M>) -> Outcome<M> {

@@ -2,10 +2,10 @@
 //!
 //! Two cores that raise one counter pass its cache line back and forth, and that costs more than all the rest of a short
 //! turn. So a counter is many counters, each on a cache line of its own; a thread works on the one that is its own, and
-//! who wants the number adds them up. A reference count is such a counter too. **Invariant**: but for the common stripe,
+//! who wants the number adds them up. **Invariant**: but for the common stripe,
 //! no two threads have the same stripe at the same time; so a thread may count in its own without locking the line.
 
-use crate::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Ordering, STRIPES, shared_static};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, STRIPES, shared_static};
 
 /// The stripe of those threads for which there is none of their own.
 const COMMON: usize = STRIPES - 1;
@@ -67,11 +67,6 @@ impl<T> Striped<T> {
         Self((0..STRIPES).map(|_| Line(make())).collect())
     }
 
-    /// The value of this thread.
-    pub(crate) fn own(&self) -> &T {
-        self.at(own_stripe())
-    }
-
     /// The value of a stripe that [`own_stripe`] has named.
     pub(crate) fn at(&self, stripe: usize) -> &T {
         &self.0[stripe].0
@@ -121,48 +116,6 @@ impl Presence {
     /// How many there are: 0 only if each of those that were there when the look began has left.
     pub(crate) fn count(&self) -> usize {
         self.0.all().map(|count| count.load(Ordering::SeqCst)).sum()
-    }
-}
-
-/// A value that is handed out as shared references all the time, by many threads.
-#[derive(Debug)]
-pub struct Shared<T>(Striped<Arc<Line<T>>>);
-
-/// A shared reference that [`Shared`] has handed out.
-#[derive(Debug)]
-pub struct Handle<T>(Arc<Line<T>>);
-
-impl<T: Clone> Shared<T> {
-    /// Keeps copies of this value.
-    pub fn new(value: T) -> Self {
-        Self(Striped::new(|| Arc::new(Line(value.clone()))))
-    }
-}
-
-impl<T> Shared<T> {
-    /// A reference whose count no other thread is busy with.
-    pub fn handle(&self) -> Handle<T> {
-        Handle(self.0.own().clone())
-    }
-}
-
-impl<T> Handle<T> {
-    /// A reference to a value that nobody else hands out.
-    pub fn new(value: T) -> Self {
-        Self(Arc::new(Line(value)))
-    }
-}
-
-impl<T> Clone for Handle<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> std::ops::Deref for Handle<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.0.0
     }
 }
 

@@ -1,7 +1,6 @@
 //! What threads share: locks and atomics, named in one place, so that `runtime/models` can compile the files that use them
 //! with loom's.
 
-pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(crate) use crossbeam_utils::atomic::AtomicCell;

@@ -6,9 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use greenroom_core::actor::Actor as _;
 use greenroom_core::{AppError, CallError, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 use support::Node;
 
@@ -18,6 +20,9 @@ struct Till {
     #[serde(serialize_with = "unless_odd")]
     coins: u64,
 }
+
+/// One of another node.
+static OTHER: Mutex<Option<TillRef>> = Mutex::new(None);
 
 /// A state that cannot always be written.
 fn unless_odd<S: Serializer>(coins: &u64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,6 +47,12 @@ impl Till {
 
     fn coins(&self) -> u64 {
         self.coins
+    }
+
+    /// Asks the one in [`OTHER`], as a program would.
+    fn coins_of_other(&self) -> Option<u64> {
+        let other = OTHER.lock().clone()?;
+        other.coins().now_or_never()?.ok()
     }
 
     /// Tells another one, and fails if it is asked to.
@@ -128,6 +139,28 @@ async fn a_failed_or_panicked_turn_leaves_nothing_behind() {
     assert_eq!(till.coins().await.unwrap(), 2);
     assert!(matches!(till.spill(true).await, Err(CallError::Panicked(_))));
     assert_eq!(till.put(2).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn each_reference_calls_its_own_node() {
+    let nodes = [Node::new::<Till>(), Node::new::<Till>()];
+    let [here, there] = nodes.each_ref().map(|node| node.actor::<Till>("a"));
+    assert_eq!((here.put(2).await.unwrap(), there.put(4).await.unwrap()), (2, 4));
+    *OTHER.lock() = Some(there.clone());
+    assert_eq!(here.coins_of_other().await.unwrap(), Some(4));
+    assert_eq!((here.coins().await.unwrap(), there.coins().await.unwrap()), (2, 4));
+}
+
+#[tokio::test]
+async fn a_reference_that_outlives_its_node_keeps_nothing_and_is_told_so() {
+    let node = Node::new::<Till>();
+    let till = node.actor::<Till>("a");
+    assert_eq!(till.put(2).await.unwrap(), 2);
+    let engine = Arc::downgrade(&node.engine);
+    drop(node);
+    assert!(engine.upgrade().is_none());
+    assert!(matches!(till.put(2).await, Err(CallError::Unavailable(_))));
+    assert!(matches!(till.coins().await, Err(CallError::Unavailable(_))));
 }
 
 #[tokio::test]

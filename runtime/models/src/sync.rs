@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::MutexGuard;
 pub(crate) use loom::sync::atomic::Ordering;
 use loom::sync::atomic::fence;

@@ -27,8 +27,8 @@ use greenroom_core::engine::{Engine, EngineBuilder};
 use greenroom_core::env::{SharedEnv, SystemEnv};
 use greenroom_core::error::CallError;
 use greenroom_core::map::NodeRun;
+use greenroom_core::program::Program;
 use greenroom_core::reference::Origin;
-use greenroom_core::stripes;
 use greenroom_core::transport::{SharedTransport, Transport};
 use greenroom_gateway::Gateway;
 use greenroom_proto::v1;
@@ -107,8 +107,7 @@ pub struct Node {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
-    /// The router, for the references that the program makes all the time.
-    transport: stripes::Shared<SharedTransport>,
+    program: Program,
 }
 
 /// What the parts of a node know of each other.
@@ -199,8 +198,8 @@ impl Node {
             node = shared.config.node, cluster = shared.config.cluster, run = ?shared.store.run(),
             gateway = shared.peer.gateway_address, admin = shared.peer.admin_address, "the node has started"
         );
-        let transport = stripes::Shared::new(shared.router.clone() as SharedTransport);
-        Ok(Self { shared, stop, servers: Mutex::new(servers), transport })
+        let program = Program::new(shared.router.clone());
+        Ok(Self { shared, stop, servers: Mutex::new(servers), program })
     }
 
     /// Completes when every shard that the map gives this node is served, or says why that will not happen.
@@ -223,7 +222,7 @@ impl Node {
 
     /// Where the calls of the references come from that this process makes.
     pub fn origin(&self) -> Origin {
-        Origin::Program(self.transport.handle())
+        self.program.origin()
     }
 
     /// The node's name and addresses.

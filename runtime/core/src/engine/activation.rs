@@ -29,10 +29,10 @@ use super::Core;
 use super::handoff::{self, HandedOff};
 use super::scratch::Scratch;
 use super::state;
-use super::types::Dispatch;
+use super::types::{Dispatch, TypeTable};
 use super::window::CallWindow;
 use super::write_behind::Slot;
-use crate::actor::{Actor, Durability};
+use crate::actor::{Actor, ActorMethods, Durability};
 use crate::identity::{ActorId, Seq};
 use crate::index::IndexRows;
 use crate::shard::OwnedShard;
@@ -68,7 +68,7 @@ pub type SharedState<A> = triomphe::Arc<Loaded<A>>;
 #[repr(C)]
 pub(crate) struct Activation<A: Actor> {
     id: ActorId,
-    table: Arc<dyn Dispatch>,
+    table: Arc<TypeTable<A>>,
     shard: Arc<OwnedShard>,
     turns: Turns<SharedState<A>, Wants<A>, Kept<A>>,
     engine: Arc<Core>,
@@ -115,7 +115,7 @@ impl<A: Actor> Activation<A> {
     pub(crate) fn new(
         id: ActorId,
         shard: Arc<OwnedShard>,
-        table: Arc<dyn Dispatch>,
+        table: Arc<TypeTable<A>>,
         engine: Arc<Core>,
     ) -> Self {
         table.counters().activated();
@@ -124,7 +124,7 @@ impl<A: Actor> Activation<A> {
         Self { id, table, shard, turns, engine, activated_unix_ms }
     }
 
-    pub(crate) fn table(&self) -> &Arc<dyn Dispatch> {
+    pub(crate) fn table(&self) -> &TypeTable<A> {
         &self.table
     }
 
@@ -269,6 +269,18 @@ fn roll_back<A: Actor>(mut loaded: SharedState<A>, before: Before<A>) -> Option<
     Some(loaded)
 }
 
+impl dyn AnyActivation {
+    /// The same as an activation of this type; `None` if it is of another.
+    pub(crate) fn typed<A: Actor>(&self) -> Option<&Activation<A>> {
+        (self as &dyn Any).downcast_ref()
+    }
+
+    /// The same for an owned one.
+    pub(crate) fn into_typed<A: Actor>(self: Arc<Self>) -> Option<Arc<Activation<A>>> {
+        (self as Arc<dyn Any + Send + Sync>).downcast().ok()
+    }
+}
+
 /// What the directory knows of an activation, whatever its type.
 pub(crate) trait AnyActivation: Any + Send + Sync {
     fn id(&self) -> &ActorId;
@@ -277,7 +289,7 @@ pub(crate) trait AnyActivation: Any + Send + Sync {
     fn activated_unix_ms(&self) -> u64;
     /// Calls that wait for a turn.
     fn waiting(&self) -> usize;
-    fn table(&self) -> &Arc<dyn Dispatch>;
+    fn table(&self) -> &dyn Dispatch;
     /// How long nobody has called; `None` while a turn runs.
     fn idle_for(&self, now: Instant) -> Option<Duration>;
     /// Leaves memory if nobody has called for so long and every commit is durable.
@@ -285,11 +297,9 @@ pub(crate) trait AnyActivation: Any + Send + Sync {
     /// Leaves memory at once, because the shard has.
     fn abandon(&self);
     fn is_gone(&self) -> bool;
-    fn as_any(&self) -> &dyn Any;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
-impl<A: Actor> AnyActivation for Activation<A> {
+impl<A: ActorMethods> AnyActivation for Activation<A> {
     fn id(&self) -> &ActorId {
         &self.id
     }
@@ -310,8 +320,8 @@ impl<A: Actor> AnyActivation for Activation<A> {
         self.turns.peek().turns.waiting()
     }
 
-    fn table(&self) -> &Arc<dyn Dispatch> {
-        &self.table
+    fn table(&self) -> &dyn Dispatch {
+        &*self.table
     }
 
     fn idle_for(&self, now: Instant) -> Option<Duration> {
@@ -346,14 +356,6 @@ impl<A: Actor> AnyActivation for Activation<A> {
 
     fn is_gone(&self) -> bool {
         self.turns.peek().turns.is_gone()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
     }
 }
 

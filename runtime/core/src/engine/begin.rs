@@ -14,11 +14,11 @@ use tracing::Instrument;
 use super::Core;
 use super::activation::{Activation, AnyActivation, Entry};
 use super::deadlock::Awaited;
+use super::directory::Found;
 use super::handoff::Waiting;
-use super::immediate::Found;
 use super::inline::{self, Turn};
 use super::turn::{self, Answer, CallForm, Progress};
-use crate::actor::{Access, Actor, Method, OnPanic};
+use crate::actor::{Access, Actor, ActorMethods, Method, OnPanic};
 use crate::call::CallContext;
 use crate::cx::Cx;
 use crate::error::CallError;
@@ -144,8 +144,7 @@ impl Core {
         may_wait: bool,
     ) -> Begun<M> {
         let directory = self.directory.pin();
-        if let Some(seen) = directory.get_typed::<M::Actor>(key) {
-            let found = Found::Seen(seen);
+        if let Some(found) = directory.glance::<M::Actor>(key) {
             return match self.run_now(&found, caller, &context, arguments) {
                 // A turn's call goes the long way, where deadlocks are found.
                 Begun::NotNow(arguments) if may_wait && caller.is_none() => {
@@ -155,8 +154,9 @@ impl Core {
             };
         }
         drop(directory);
-        match self.new_activation(key) {
-            Some(made) => self.run_now(&Found::Made(&made), caller, &context, arguments),
+        let made = self.new_activation::<M::Actor>(key).map(|made| made as Arc<dyn AnyActivation>);
+        match made.as_ref().and_then(Found::new) {
+            Some(made) => self.run_now(&made, caller, &context, arguments),
             None => Begun::NotNow(arguments),
         }
     }
@@ -167,27 +167,22 @@ impl Core {
         context: impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Begun<M> {
-        match found.activation() {
-            Some(activation) if !self.turns.is_draining() => {
-                match self.hand_off::<M>(activation, context(), arguments) {
-                    Ok(waiting) => Begun::Waiting(waiting),
-                    Err(arguments) => Begun::NotNow(arguments),
-                }
-            }
-            _ => Begun::NotNow(arguments),
+        if self.turns.is_draining() {
+            return Begun::NotNow(arguments);
+        }
+        match self.hand_off::<M>(found.activation, context(), arguments) {
+            Ok(waiting) => Begun::Waiting(waiting),
+            Err(arguments) => Begun::NotNow(arguments),
         }
     }
 
     /// The activation of an actor, made if its shard is served here.
-    fn activation_at_hand<A: Actor>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
-        let found = self.directory.pin().get_typed::<A>(key).cloned();
-        match found {
-            Some(found) => found.into_any().downcast().ok(),
-            None => self.new_activation(key),
-        }
+    fn activation_at_hand<A: ActorMethods>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
+        let found = self.directory.pin().glance(key).map(|found| found.own());
+        found.or_else(|| self.new_activation(key))
     }
 
-    fn new_activation<A: Actor>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
+    fn new_activation<A: ActorMethods>(self: &Arc<Self>, key: &SmolStr) -> Option<Arc<Activation<A>>> {
         if !self.typed.contains_key(&std::any::TypeId::of::<A>()) {
             return None;
         }

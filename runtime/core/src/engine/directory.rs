@@ -4,7 +4,8 @@
 //! anyhow. Whoever looks holds no lock; what is taken out meanwhile stays until all who look have gone.
 //!
 //! A hash is made once for each look, and kept with what is put in: then a table that grows touches no activation, and
-//! the names are compared only if the hashes are the same.
+//! the names are compared only if the hashes are the same. A call that knows its type looks for the hash alone, and then
+//! at the name of the one activation that it finds.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 use foldhash::quality::FixedState;
 use papaya::Equivalent;
 
-use super::activation::AnyActivation;
-use crate::actor::Actor;
+use super::activation::{Activation, AnyActivation};
+use crate::actor::{Actor, ActorMethods};
 use crate::identity::ActorId;
 
 /// A concurrent set of activations. No two have the same identity.
 pub(super) struct Directory {
-    activations: papaya::HashMap<InMemory, (), Hashed>,
+    activations: papaya::HashMap<InMemory, (), AsItIs>,
     hashes: FixedState,
 }
 
@@ -27,6 +28,9 @@ struct InMemory {
     hash: u64,
     activation: Arc<dyn AnyActivation>,
 }
+
+/// An actor that is looked for by its hash alone: whoever finds one looks whether it is the right one.
+struct Hashed(u64);
 
 /// An actor that is looked for.
 struct Name<'a> {
@@ -38,6 +42,12 @@ struct Name<'a> {
 impl Hash for InMemory {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
+    }
+}
+
+impl Hash for Hashed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
     }
 }
 
@@ -59,26 +69,29 @@ impl Equivalent<InMemory> for Name<'_> {
     fn equivalent(&self, other: &InMemory) -> bool {
         self.hash == other.hash && {
             let id = other.activation.id();
-            let actor_type = id.actor_type.as_str();
-            // Names of types are mostly the same text in the program.
-            let same_type = std::ptr::eq(actor_type, self.actor_type) || actor_type == self.actor_type;
-            same_type && id.key == self.key
+            id.actor_type.as_str() == self.actor_type && id.key == self.key
         }
+    }
+}
+
+impl Equivalent<InMemory> for Hashed {
+    fn equivalent(&self, other: &InMemory) -> bool {
+        self.0 == other.hash
     }
 }
 
 /// Takes the hash that keys bring along.
 #[derive(Default, Clone, Copy)]
-struct Hashed(u64);
+struct AsItIs(u64);
 
-impl BuildHasher for Hashed {
+impl BuildHasher for AsItIs {
     type Hasher = Self;
     fn build_hasher(&self) -> Self {
         Self::default()
     }
 }
 
-impl Hasher for Hashed {
+impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -117,7 +130,7 @@ impl<'a> Name<'a> {
 impl Directory {
     /// An empty one. The seed is to be one that who chooses keys cannot guess.
     pub(super) fn new(seed: u64) -> Self {
-        let activations = papaya::HashMap::with_hasher(Hashed::default());
+        let activations = papaya::HashMap::with_hasher(AsItIs::default());
         Self { activations, hashes: FixedState::with_seed(seed) }
     }
 
@@ -158,9 +171,27 @@ impl Directory {
     }
 }
 
+/// An activation of a type that the program knows.
+pub(super) struct Found<'a, A: Actor> {
+    pub(super) activation: &'a Activation<A>,
+    shared: &'a Arc<dyn AnyActivation>,
+}
+
+impl<'a, A: Actor> Found<'a, A> {
+    /// `None` if it is of another type.
+    pub(super) fn new(shared: &'a Arc<dyn AnyActivation>) -> Option<Self> {
+        Some(Self { activation: shared.typed()?, shared })
+    }
+
+    /// A reference of one's own.
+    pub(super) fn own(&self) -> Arc<Activation<A>> {
+        self.shared.clone().into_typed().expect("it has been seen to be of this type")
+    }
+}
+
 /// A look at the directory.
 pub(super) struct Pinned<'a> {
-    activations: papaya::HashMapRef<'a, InMemory, (), Hashed, papaya::LocalGuard<'a>>,
+    activations: papaya::HashMapRef<'a, InMemory, (), AsItIs, papaya::LocalGuard<'a>>,
     hashes: &'a FixedState,
 }
 
@@ -169,13 +200,14 @@ impl Pinned<'_> {
         self.find(&Name::of(self.hashes, actor))
     }
 
-    /// The same for a type that the program knows. There is none of a key that is not valid.
-    pub(super) fn get_typed<A: Actor>(&self, key: &str) -> Option<&Arc<dyn AnyActivation>> {
+    /// The same for a type that the program knows: quicker, and once in a very long while it overlooks an actor, because
+    /// another one has its hash.
+    pub(super) fn glance<A: ActorMethods>(&self, key: &str) -> Option<Found<'_, A>> {
         let hash = hash(self.hashes, const { mark(A::TYPE) }, key);
-        self.find(&Name { hash, actor_type: A::TYPE, key })
+        Found::new(self.find(&Hashed(hash))?).filter(|found| found.activation.id().key == key)
     }
 
-    fn find(&self, name: &Name<'_>) -> Option<&Arc<dyn AnyActivation>> {
+    fn find(&self, name: &(impl Hash + Equivalent<InMemory>)) -> Option<&Arc<dyn AnyActivation>> {
         self.activations.get_key_value(name).map(|(found, ())| &found.activation)
     }
 

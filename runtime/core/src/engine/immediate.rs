@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::activation::{Activation, Before, Ended, Entry, SharedState};
+use super::activation::{Before, Ended, Entry, SharedState};
 use super::begin::Begun;
+use super::directory::Found;
 use super::drain::Running;
 use super::inline::{self, Measured, Nested};
 use super::scratch::Scratch;
@@ -25,33 +26,6 @@ use crate::identity::{ActorId, Seq};
 use crate::reference::MOVED_AWAY;
 use crate::shard::Closed;
 
-/// The activation of a call, as its caller has found it.
-pub(super) enum Found<'a, A: Actor> {
-    /// By a look at the directory.
-    Seen(&'a Arc<dyn AnyActivation>),
-    /// It has just been made.
-    Made(&'a Arc<Activation<A>>),
-}
-
-impl<A: Actor> Found<'_, A> {
-    pub(super) fn activation(&self) -> Option<&Activation<A>> {
-        match self {
-            Self::Seen(seen) => seen.as_any().downcast_ref(),
-            Self::Made(made) => Some(made),
-        }
-    }
-
-    fn own(&self) -> Arc<Activation<A>> {
-        match self {
-            Self::Seen(seen) => {
-                let own = Arc::clone(seen).into_any().downcast();
-                own.expect("the type's name is part of the identity")
-            }
-            Self::Made(made) => Arc::clone(made),
-        }
-    }
-}
-
 impl Core {
     /// Runs the turn, if the actor is idle. The caller has checked that this method's calls may take the short way.
     pub(super) fn run_now<M: Method>(
@@ -61,7 +35,7 @@ impl Core {
         context: &impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Begun<M> {
-        let Some(activation) = found.activation() else { return Begun::NotNow(arguments) };
+        let activation = found.activation;
         let (id, shard, table) = (activation.id(), activation.shard(), activation.table());
         let pace = table.pace();
         let draining = caller.is_none() && self.turns.is_draining();
@@ -102,15 +76,15 @@ impl Core {
         let answer = {
             let _nested = Nested::enter();
             let _measured = measure.as_deref().map(Measured::begin);
-            let work = || {
-                before = keep::<M>(&loaded.state)?;
-                changing = M::Access::EXCLUSIVE;
+            let span = turn::span::<M>(id);
+            let _in_span = (!span.is_disabled()).then(|| span.enter());
+            keep::<M>(&loaded.state).and_then(|kept| {
+                (before, changing) = (kept, M::Access::EXCLUSIVE);
                 self.run_body::<M>(id, &mut loaded, &cx, arguments)
-            };
-            turn::span::<M>(id).in_scope(work)
+            })
         };
         let (saw, failed) = (loaded.saw, changing && answer.is_err());
-        let told = answer.is_ok() && post::put(&cx);
+        let told = M::TAKES_CX && answer.is_ok() && post::put(&cx);
         activation
             .end(|| found.own(), Ended { exclusive, loaded: Some(loaded), failed, waking: false, before });
         if told {
@@ -152,13 +126,14 @@ impl Core {
     }
 
     /// The answer leaves when everything that the turn saw is committed (I3), which is nearly always now.
+    #[inline]
     fn let_out<M: Method>(
         self: &Arc<Self>,
         found: &Found<'_, M::Actor>,
         saw: Seq,
         answer: Result<M::Reply, CallError<M::Error>>,
     ) -> Begun<M> {
-        let Some(activation) = found.activation() else { return Begun::Done(answer) };
+        let activation = found.activation;
         if activation.shard().gate().committed().is_some_and(|committed| committed >= saw) {
             activation.table().counters().answered(M::INDEX, &answer);
             return Begun::Done(answer);

@@ -177,7 +177,12 @@ pub(super) async fn activate<M: Method>(
 }
 
 /// Each run of a hook is an event of its own, with an id of its own: what it calls is not what an earlier run called.
-fn hook_cx<A: Actor>(guard: &TurnGuard<A>, deadline: Instant, chain: Chain, request: RequestContext) -> Cx {
+fn hook_cx<A: ActorMethods>(
+    guard: &TurnGuard<A>,
+    deadline: Instant,
+    chain: Chain,
+    request: RequestContext,
+) -> Cx {
     let activation = guard.activation().clone();
     let context = CallContext { id: CallId(activation.engine().env.random()), deadline, chain, request };
     let commits = A::OPTIONS.durability != Durability::Volatile;
@@ -345,7 +350,7 @@ impl Core {
         why: Leaving,
         at_least: Duration,
     ) -> BoxFuture<'static, bool> {
-        let table = activation.table().clone();
-        table.deactivate(self.clone(), activation, why, at_least)
+        let own = activation.clone();
+        activation.table().deactivate(self.clone(), own, why, at_least)
     }
 }

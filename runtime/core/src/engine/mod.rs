@@ -72,7 +72,7 @@ mod window;
 mod windows;
 mod write_behind;
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
@@ -152,6 +152,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.0.reminders.stop();
         self.0.streams.close_all("the node has stopped");
+        // Threads that remember the engine keep no journal and no actor.
+        self.0.owned.iter().for_each(|shard| shard.store(None));
         self.0.directory.clear();
         self.0.workflows.stop();
         if let Some(pools) = &self.0.pools {
@@ -458,7 +460,7 @@ impl Core {
     /// The activation of an actor, made if it is not there. `None` if the shard is owned at a later epoch by now: a turn
     /// that was overtaken must not put its activation in the place of the one that serves. `None`, too, if there is no
     /// memory for one more.
-    fn activation<A: Actor>(
+    fn activation<A: ActorMethods>(
         self: &Arc<Self>,
         target: &ActorId,
         shard: &Arc<OwnedShard>,
@@ -468,8 +470,8 @@ impl Core {
                 if !self.memory.admits() {
                     return None;
                 }
-                let table = self.typed.get(&TypeId::of::<A>()).expect("the caller has found the type");
-                let made = Activation::<A>::new(target.clone(), shard.clone(), table.clone(), self.clone());
+                let table = self.table_of::<A>().expect("the caller has found the type");
+                let made = Activation::<A>::new(target.clone(), shard.clone(), table, self.clone());
                 let made = Arc::new(made);
                 if self.directory.insert(made.clone()) {
                     self.record_change(&*made);
@@ -478,8 +480,7 @@ impl Core {
                 continue;
             };
             if Arc::ptr_eq(found.shard(), shard) {
-                let activation = found.into_any().downcast::<Activation<A>>();
-                return Some(activation.expect("the type's name is part of the identity"));
+                return Some(found.into_typed::<A>().expect("the type's name is part of the identity"));
             }
             if found.shard().epoch() > shard.epoch() {
                 return None;
@@ -504,6 +505,12 @@ impl Core {
             self.record_change(&*removed);
             self.streams.left(target);
         }
+    }
+
+    /// The table of a type that is served here.
+    fn table_of<A: Actor>(&self) -> Option<Arc<TypeTable<A>>> {
+        let table: Arc<dyn Any + Send + Sync> = self.typed.get(&TypeId::of::<A>())?.clone();
+        table.downcast().ok()
     }
 
     fn unknown_type<E>(&self, name: &str) -> CallError<E> {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::Core;
 use super::activation::{Activation, AnyActivation, EnterError, Entry, TurnGuard};
 use super::lifecycle::Leaving;
-use super::types::Dispatch;
-use crate::actor::{Actor, ActorOptions};
+use super::types::TypeTable;
+use crate::actor::{Actor, ActorMethods, ActorOptions};
 use crate::identity::ActorId;
 use crate::shard::OwnedShard;
 
@@ -79,16 +79,15 @@ impl Pools {
 }
 
 impl Pool {
-    fn find<A: Actor>(
+    fn find<A: ActorMethods>(
         &self,
         engine: &Arc<Core>,
-        table: &Arc<dyn Dispatch>,
+        table: &Arc<TypeTable<A>>,
         target: &ActorId,
         shard: &Arc<OwnedShard>,
     ) -> Found<A> {
         let typed = |worker: &Arc<dyn AnyActivation>| {
-            let worker = worker.clone().into_any().downcast::<Activation<A>>();
-            worker.expect("the type's name is part of the identity")
+            worker.clone().into_typed::<A>().expect("the type's name is part of the identity")
         };
         let mut workers = self.workers.lock();
         let free = workers.iter().find_map(|worker| typed(worker).enter_now(ENTRY));
@@ -120,9 +119,9 @@ fn limit(options: &ActorOptions) -> usize {
 
 impl Core {
     /// Waits for a worker. The shard is the one that stands for none.
-    pub(super) async fn enter_pool<A: Actor>(
+    pub(super) async fn enter_pool<A: ActorMethods>(
         self: &Arc<Self>,
-        table: &Arc<dyn Dispatch>,
+        table: &Arc<TypeTable<A>>,
         target: &ActorId,
         shard: &Arc<OwnedShard>,
     ) -> Result<TurnGuard<A>, EnterError> {

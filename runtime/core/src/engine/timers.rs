@@ -107,7 +107,7 @@ impl<M: Method> SelfCall<M> {
         arguments: Payload,
         request: RequestContext,
     ) -> Option<Self> {
-        let activation = activation.clone().into_any().downcast::<Activation<M::Actor>>().ok()?;
+        let activation = activation.clone().into_typed::<M::Actor>()?;
         Some(Self { activation: Arc::downgrade(&activation), arguments, request })
     }
 

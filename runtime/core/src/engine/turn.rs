@@ -320,9 +320,8 @@ async fn enter_pool<M: Method>(
     shard: &Arc<OwnedShard>,
     target: &ActorId,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
-    let table =
-        engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
-    engine.enter_pool(table, target, shard).await.map_err(|error| match error {
+    let table = engine.table_of::<M::Actor>().ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
+    engine.enter_pool(&table, target, shard).await.map_err(|error| match error {
         EnterError::Gone => CallError::Unavailable("the node is stopping".into()),
         EnterError::Overloaded => mailbox_is_full::<M>(target),
     })

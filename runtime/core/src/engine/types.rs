@@ -1,5 +1,6 @@
 //! The table of an actor type: its methods by name, and what is counted about it.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Core;
-use super::activation::{Activation, AnyActivation};
+use super::activation::AnyActivation;
 use super::deadlock::{self, PROBE};
 use super::errand::{self, SharedErrand};
 use super::inline::Pace;
@@ -91,7 +92,7 @@ impl<A: Actor> MethodEntry<A> {
 }
 
 /// A type's table, whatever the type.
-pub(crate) trait Dispatch: Send + Sync {
+pub(crate) trait Dispatch: Any + Send + Sync {
     fn options(&self) -> &'static ActorOptions;
     /// The shards that its actors are in.
     fn home(&self) -> ShardRange;
@@ -100,8 +101,6 @@ pub(crate) trait Dispatch: Send + Sync {
     fn info(&self) -> TypeInfo;
     /// What its methods listen to.
     fn topics(&self) -> Vec<TypeSubscription>;
-    /// Whether `#[on_activate]` runs.
-    fn wakes(&self) -> bool;
     /// Whether `#[on_deactivate]` runs.
     fn says_farewell(&self) -> bool;
     /// Takes an activation of this type out of memory in a turn; see `lifecycle`.
@@ -143,6 +142,23 @@ pub(crate) struct TypeTable<A> {
     home: ShardRange,
     counters: TypeCounters,
     pace: Arc<Pace>,
+    wakes: bool,
+}
+
+/// What the turns of a type ask its table.
+impl<A> TypeTable<A> {
+    pub(crate) fn counters(&self) -> &TypeCounters {
+        &self.counters
+    }
+
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Whether `#[on_activate]` runs.
+    pub(crate) fn wakes(&self) -> bool {
+        self.wakes
+    }
 }
 
 impl<A: ActorMethods> TypeTable<A> {
@@ -154,6 +170,7 @@ impl<A: ActorMethods> TypeTable<A> {
             home: layout.home(A::OPTIONS.home),
             counters: TypeCounters::new(places),
             pace: Arc::default(),
+            wakes: A::hooks().wakes(),
         }
     }
 
@@ -189,10 +206,6 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         listening.map(subscription).collect()
     }
 
-    fn wakes(&self) -> bool {
-        A::hooks().wakes()
-    }
-
     fn says_farewell(&self) -> bool {
         A::hooks().says_farewell()
     }
@@ -204,10 +217,8 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
         why: Leaving,
         at_least: Duration,
     ) -> BoxFuture<'static, bool> {
-        match activation.into_any().downcast::<Activation<A>>() {
-            Ok(activation) => lifecycle::deactivate(engine, activation, why, at_least).boxed(),
-            Err(_) => unreachable!("the type's name is part of the identity"),
-        }
+        let activation = activation.into_typed::<A>().expect("the type's name is part of the identity");
+        lifecycle::deactivate(engine, activation, why, at_least).boxed()
     }
 
     fn info(&self) -> TypeInfo {

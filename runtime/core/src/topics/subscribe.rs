@@ -175,7 +175,7 @@ impl Whom {
                 cx.actor_id(),
                 self.actor_type
             ))),
-            (None, Origin::Program(_) | Origin::Step(_)) => Err(invalid(
+            (None, Origin::Program(_) | Origin::Client(_) | Origin::Step(_)) => Err(invalid(
                 "a program or a step is no actor that can listen; name the one that shall listen with `.actor(key)`".into(),
             )),
         }

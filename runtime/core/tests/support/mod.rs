@@ -20,6 +20,7 @@ use greenroom_core::error::CallError;
 use greenroom_core::identity::{ActorId, CallId, Epoch, Incarnation, Seq, Shard, ShardCount, StoreId};
 use greenroom_core::journal::{Journal, JournalError, Position, Record, RecordKind, StoredActor};
 use greenroom_core::map::NodeRun;
+use greenroom_core::program::Program;
 use greenroom_core::reference::{ActorRef, Origin};
 use greenroom_core::rows::{RowRange, Space, replay};
 use greenroom_core::shard::OwnedShard;
@@ -220,6 +221,7 @@ pub(crate) struct Node {
     pub(crate) engine: Arc<Engine>,
     pub(crate) disk: Arc<Disk>,
     transport: Arc<dyn Transport>,
+    program: Program,
     shards: Mutex<BTreeMap<Shard, Arc<OwnedShard>>>,
 }
 
@@ -252,7 +254,8 @@ impl Node {
         let engine = build(Engine::builder(env.clone(), count).register::<A>()).build();
         let transport: Arc<dyn Transport> = Arc::new(Here { engine: engine.clone(), env });
         engine.set_transport(Arc::downgrade(&transport));
-        let node = Self { engine, disk, transport, shards: Mutex::default() };
+        let program = Program::new(transport.clone());
+        let node = Self { engine, disk, transport, program, shards: Mutex::default() };
         for shard in count.shards() {
             node.open(shard);
         }
@@ -330,7 +333,7 @@ impl Node {
 
     /// A program that asks this node.
     pub(crate) fn origin(&self) -> Origin {
-        Origin::program(self.transport.clone())
+        self.program.origin()
     }
 
     /// A call by name with JSON.

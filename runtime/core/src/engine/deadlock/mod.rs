@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Core;
 use super::activation::{Activation, AnyActivation, EnterError, Entry, TurnGuard};
-use crate::actor::Actor;
+use crate::actor::ActorMethods;
 use crate::call::{Call, CallContext, CallResult, Chain};
 use crate::codec::{ContentType, Payload};
 use crate::cx::Cx;
@@ -121,7 +121,7 @@ impl Drop for Queued<'_> {
 }
 
 /// Waits for a turn on behalf of a call that a turn has made. `Err` is the cycle that the call closes.
-pub(super) async fn enter<A: Actor>(
+pub(super) async fn enter<A: ActorMethods>(
     engine: &Arc<Core>,
     activation: &Arc<Activation<A>>,
     entry: Entry,
@@ -134,7 +134,7 @@ pub(super) async fn enter<A: Actor>(
     Box::pin(wait_and_search(engine, activation, entry, context.id)).await
 }
 
-async fn wait_and_search<A: Actor>(
+async fn wait_and_search<A: ActorMethods>(
     engine: &Arc<Core>,
     activation: &Arc<Activation<A>>,
     entry: Entry,
