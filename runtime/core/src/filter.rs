@@ -211,12 +211,12 @@ pub struct Passed {
 
 impl Passed {
     /// Tells the filters how the call ended. One that is only dropped was cancelled.
-    pub fn ended<T, E>(mut self: Box<Self>, outcome: &Result<T, CallError<E>>) {
+    pub fn ended<T, E>(mut self, outcome: &Result<T, CallError<E>>) {
         self.ended = Some(outcome.as_ref().map(|_| ()).map_err(CallError::kind));
     }
 
     /// Tells the filters that what nobody waits for has been handed over.
-    pub fn handed_over(mut self: Box<Self>) {
+    pub fn handed_over(mut self) {
         self.ended = Some(Ok(()));
     }
 }

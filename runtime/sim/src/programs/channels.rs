@@ -43,6 +43,9 @@ pub(crate) struct Channels {
     begun: BTreeMap<(CallId, Change), u64>,
 }
 
+/// A record of a channel, and the priority with which a subscription stands from there, if it does.
+type Turned = (u64, Option<i32>);
+
 /// The line of a channel.
 #[derive(Default)]
 struct Channel {
@@ -50,8 +53,8 @@ struct Channel {
     records: u64,
     /// The subscriptions that stand, by the keys of their rows.
     standing: BTreeMap<Bytes, (String, Who, i32)>,
-    /// The records that made or ended a subscription, and with which priority it then stood, if it did.
-    turns: BTreeMap<(String, Who), Vec<(u64, Option<i32>)>>,
+    /// The records that made or ended each subscription.
+    turns: BTreeMap<(String, Who), Vec<Turned>>,
     /// The last publication of each actor that it has taken.
     taken: BTreeMap<Who, u64>,
 }
