@@ -84,6 +84,7 @@ fn shows_as(mutation: Mutation) -> &'static [&'static str] {
             "what_is_promised_is_done_in_the_end",
             "reads_see_a_state_that_existed",
             "the_index_finds_what_is_committed",
+            "what_is_published_is_handed_on_once",
         ],
         Mutation::OutboxForgets => &["what_is_promised_is_done_in_the_end"],
         Mutation::TickMovesFirst => {
@@ -91,7 +92,10 @@ fn shows_as(mutation: Mutation) -> &'static [&'static str] {
         }
         Mutation::VisitIsLost => &["what_comes_in_is_part_of_its_turn"],
         Mutation::TicksPileUp => &["what_rings_does_not_pile_up"],
-        Mutation::PriorityIsIgnored => &["higher_priorities_come_first"],
+        // Who comes too early also gets what another one would have consumed.
+        Mutation::PriorityIsIgnored => {
+            &["higher_priorities_come_first", "what_was_sent_once_is_applied_once"]
+        }
         Mutation::ConsumedIsPassedOn => &["what_is_consumed_goes_no_further"],
         Mutation::NewsComesTwice | Mutation::OverheardTwice | Mutation::PorterCallsTwice => {
             &["what_was_sent_once_is_applied_once"]
