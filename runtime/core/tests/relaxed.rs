@@ -277,6 +277,20 @@ async fn i7_a_drain_writes_what_waits_and_waits_for_the_disk() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn i7_a_drain_waits_for_what_has_just_been_written() {
+    let node = node();
+    node.actor::<Walker>("w").step(1).await.unwrap();
+    tokio::time::sleep(WITHIN + MS).await;
+    assert_eq!(calls(&node.disk), [1]);
+    let mut drained = Box::pin(node.engine.drain(Duration::from_secs(5)));
+    assert!(poll!(&mut drained).is_pending());
+    node.sync();
+    assert_eq!(drained.await, 0);
+    let node = Node::over::<Walker>(node.disk.after_power_cut());
+    assert_eq!(node.actor::<Walker>("w").log().await, Ok(vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn i7_a_shard_that_is_given_up_has_every_acknowledged_turn() {
     let node = node();
     let walker = node.actor::<Walker>("w");

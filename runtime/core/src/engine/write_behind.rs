@@ -325,25 +325,39 @@ impl Core {
         slot: Option<&Slot>,
         saw: Seq,
     ) -> Result<(), Closed> {
-        let written = loop {
-            match slot.map_or(Ok(Seq(0)), |slot| slot.write(self, shard)) {
-                Ok(written) => break written,
-                Err(AppendError::Journal(JournalError::Full { .. })) => {
-                    tokio::time::sleep(JOURNAL_PAUSE).await;
-                }
-                Err(_) => return Err(Closed),
-            }
+        let written = match slot {
+            Some(slot) => self.write_patiently(shard, slot).await?,
+            None => Seq(0),
         };
         shard.gate().wait(written.max(saw)).await
     }
 
-    /// The same for every actor of this node; for a node that stops.
+    /// Writes what relaxed turns have left, and waits until every record is durable, also those that nobody has waited for;
+    /// for a node that stops.
     pub(super) async fn settle_all(&self) {
-        for shard in self.owned.iter().filter_map(arc_swap::ArcSwapOption::load_full) {
-            let slots = shard.write_behind().all();
-            for slot in &slots {
+        let shards: Vec<_> = self.owned.iter().filter_map(arc_swap::ArcSwapOption::load_full).collect();
+        for shard in &shards {
+            for slot in shard.write_behind().all() {
                 // An error: the shard is given up, and what waits is written there.
-                let _ = self.settle(&shard, Some(slot), Seq(0)).await;
+                let _ = self.write_patiently(shard, &slot).await;
+            }
+        }
+        for shard in &shards {
+            if let Some(last) = shard.last() {
+                // An error: the shard is given up, behind its last record.
+                let _ = shard.gate().wait(last).await;
+            }
+        }
+    }
+
+    async fn write_patiently(&self, shard: &Arc<OwnedShard>, slot: &Slot) -> Result<Seq, Closed> {
+        loop {
+            match slot.write(self, shard) {
+                Ok(written) => return Ok(written),
+                Err(AppendError::Journal(JournalError::Full { .. })) => {
+                    tokio::time::sleep(JOURNAL_PAUSE).await;
+                }
+                Err(_) => return Err(Closed),
             }
         }
     }
