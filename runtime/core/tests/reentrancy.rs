@@ -287,6 +287,19 @@ async fn a_lending_turn_that_is_dropped_drops_what_came_back() {
     assert_eq!(heard(&node).await, (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_runs_again_behind_a_move_lends_though_the_first_one_has_not_ended() {
+    let node = node();
+    let shop = node.actor::<Shop>("x");
+    let order = || shop.order(Deed::TakeSlowly, false).call_id(CallId(8));
+    let mut first = Box::pin(order().into_future());
+    assert!(poll!(&mut first).is_pending());
+    sleep(Duration::from_secs(1)).await;
+    node.move_all();
+    assert_eq!(order().await.unwrap(), a_and(Some(2)));
+    assert_eq!((shop.stock().await.unwrap(), heard(&node).await), (1101, (1, 1)));
+}
+
 /// Lends its state in turns of every promise to visits of every promise; relaxed if nothing is said.
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "greenroom_core", relaxed("50ms"))]

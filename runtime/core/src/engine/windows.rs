@@ -34,7 +34,7 @@ use crate::codec::Payload;
 use crate::cx::Cx;
 use crate::error::CallError;
 use crate::filter::Way;
-use crate::identity::{ActorId, CallId, Seq};
+use crate::identity::{ActorId, CallId, Epoch, Seq};
 use crate::journal::CallRecord;
 use crate::reference::MOVED_AWAY;
 use crate::shard::OwnedShard;
@@ -48,7 +48,8 @@ type Report<M> = (Seq, Result<Answer<M>, CallError<<M as Method>::Error>>);
 /// Why a visitor gets no answer.
 const CLOSED: &str = "the turn that had lent its actor has gone on; nothing of this call remains";
 
-/// The open windows of a node, by the call that the lending turn answers.
+/// The open windows of a node, by the call that the lending turn answers. When a shard moves away and comes back, that call
+/// may be repeated while its first turn, which can do nothing more, has not ended yet: then the window is the later one's.
 #[derive(Default)]
 pub(super) struct Windows {
     open: Mutex<HashMap<CallId, Door, FixedState>>,
@@ -56,6 +57,7 @@ pub(super) struct Windows {
 
 struct Door {
     actor: ActorId,
+    epoch: Epoch,
     /// A sender of the actor's `Visit`s.
     visits: Box<dyn Any + Send>,
 }
@@ -70,9 +72,10 @@ impl<A: Actor> Window<A> {
     /// Opens the window of a turn; `None` if it has one.
     pub(crate) fn open(turn: &Cx) -> Option<Self> {
         let (door, visits) = mpsc::channel::<Visit<A>>(A::OPTIONS.mailbox);
-        let door = Door { actor: turn.actor_id().clone(), visits: Box::new(door) };
+        let (actor, epoch) = (turn.actor_id().clone(), turn.shard().epoch());
+        let door = Door { actor, epoch, visits: Box::new(door) };
         let mut open = turn.engine().windows.open.lock();
-        if open.contains_key(&turn.call_id()) {
+        if open.get(&turn.call_id()).is_some_and(|other| other.epoch >= epoch) {
             return None;
         }
         open.insert(turn.call_id(), door);
@@ -87,7 +90,11 @@ impl<A: Actor> Window<A> {
 
 impl<A> Drop for Window<A> {
     fn drop(&mut self) {
-        self.turn.engine().windows.open.lock().remove(&self.turn.call_id());
+        let mut open = self.turn.engine().windows.open.lock();
+        let (call, epoch) = (self.turn.call_id(), self.turn.shard().epoch());
+        if open.get(&call).is_some_and(|door| door.epoch == epoch) {
+            open.remove(&call);
+        }
     }
 }
 
