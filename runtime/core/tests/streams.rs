@@ -450,6 +450,22 @@ async fn a_repeated_call_gets_the_stream_that_it_has_opened() {
     assert_eq!(room.consumers().await, Ok(1));
 }
 
+/// Else the consumer of the first one would go on with the second one, and miss what came before that.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_call_opens_another_stream_if_the_first_one_is_gone() {
+    let node = running();
+    let room = node.actor::<Room>("a");
+    let mut lines = room.lines(0).call_id(CallId(7)).await.unwrap();
+    room.say("one".into()).await.unwrap();
+    assert_eq!(ready(&mut lines).await, ["one"]);
+    assert!(node.engine.deactivate(&"Room/a".parse().unwrap()).await);
+    room.say("two".into()).await.unwrap();
+    let mut again = room.lines(0).call_id(CallId(7)).await.unwrap();
+    room.say("three".into()).await.unwrap();
+    assert!(matches!(lines.next().await, Some(Err(CallError::Unavailable(_)))));
+    assert_eq!(ready(&mut again).await, ["one", "two", "three"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_limits_have_names() {
     let node = running();

@@ -42,10 +42,11 @@ impl<T, E> Items<T, E> {
                 actor.actor_type
             )));
         }
-        let stream = OpenStream::new(cx.next_call_id(), feed, buffer);
         let engine = cx.engine();
-        let id = stream.id;
-        if engine.streams().open(actor, stream.clone())? {
+        let stream = OpenStream::new(CallId(engine.env().random()), cx.next_call_id(), feed, buffer);
+        let first = engine.streams().open(actor, stream.clone())?;
+        let id = first.unwrap_or(stream.id);
+        if first.is_none() {
             engine.keep_alive(actor, engine.env().now() + super::CONSUMER_GONE_AFTER);
             let (engine, actor) = (engine.clone(), actor.clone());
             cx.send_at_end(Box::new(Begin { engine, actor, stream, source, begun: false }));

@@ -43,13 +43,13 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Adds a stream. False if there is one with its id: the call that opened that one was repeated, and whoever asked may
-    /// be pulling from it already.
-    pub(crate) fn open(&self, actor: &ActorId, stream: Arc<OpenStream>) -> Result<bool, CallError> {
+    /// Adds a stream. If there is one that was opened by the same call it stays, and is returned: the call was repeated, and
+    /// whoever asked may be pulling from it already.
+    pub(crate) fn open(&self, actor: &ActorId, stream: Arc<OpenStream>) -> Result<Option<CallId>, CallError> {
         let mut of = self.of.lock();
         let streams = of.entry(actor.clone()).or_default();
-        if streams.iter().any(|other| other.id == stream.id) {
-            return Ok(false);
+        if let Some(first) = streams.iter().find(|other| other.opened_by == stream.opened_by) {
+            return Ok(Some(first.id));
         }
         if streams.iter().filter(|stream| !stream.is_ended()).count() >= MAX_STREAMS {
             return Err(CallError::Overloaded(format!(
@@ -58,7 +58,7 @@ impl Streams {
         }
         streams.push(stream);
         self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(true)
+        Ok(None)
     }
 
     /// The open streams of a feed.

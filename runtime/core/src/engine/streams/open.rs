@@ -25,7 +25,10 @@ pub(crate) type FeedKey = (&'static str, TypeId);
 pub(crate) type Source = BoxStream<'static, Result<SharedItem, SharedItem>>;
 
 pub(crate) struct OpenStream {
+    /// By what it is pulled. Drawn anew each time: were it that of the call that opened it, a repetition of that call could
+    /// put another stream in the place of one that is gone, and its consumer would miss items and not know.
     pub(crate) id: CallId,
+    pub(crate) opened_by: CallId,
     /// `None`: a stream of its own.
     pub(crate) feed: Option<FeedKey>,
     state: Mutex<State>,
@@ -43,9 +46,10 @@ struct State {
 }
 
 impl OpenStream {
-    pub(crate) fn new(id: CallId, feed: Option<FeedKey>, buffer: Buffer) -> Arc<Self> {
+    pub(crate) fn new(id: CallId, opened_by: CallId, feed: Option<FeedKey>, buffer: Buffer) -> Arc<Self> {
         let state = State { buffer, last_pull: Instant::now(), pulling: 0 };
-        Arc::new(Self { id, feed, state: Mutex::new(state), something: Notify::new(), room: Notify::new() })
+        let (state, something, room) = (Mutex::new(state), Notify::new(), Notify::new());
+        Arc::new(Self { id, opened_by, feed, state, something, room })
     }
 
     pub(crate) fn push(&self, item: SharedItem) {
