@@ -95,7 +95,7 @@ impl Rig {
 
     fn install_crds(&self) {
         self.kubectl(&format!("create -f {CRDS}"));
-        self.kubectl("wait --for=condition=Established crd/actorclusters.greenroom.dev");
+        self.plane.await_definitions().unwrap();
     }
 
     fn cluster(&self, namespace: &str, name: &str) {

@@ -94,7 +94,7 @@ async fn what_is_wanted_is_a_part_of_what_an_api_server_gives_back() {
     let control = ControlPlane::start().await.unwrap();
     let definitions: Vec<_> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
     kubectl(&control, &["apply", "--server-side", "-f-"], &definitions.join("\n---\n"));
-    kubectl(&control, &["wait", "--for=condition=Established", "crd", "--all"], "");
+    control.await_definitions().unwrap();
     let restricted = json!({
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -40,7 +40,7 @@ pub(crate) fn install_definitions(plane: &ControlPlane) {
     let definitions: Vec<String> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
     let definitions = definitions.join("---\n");
     apply(plane.kubectl(), &["apply", "--server-side", "-f", "-"], &definitions).unwrap();
-    apply(plane.kubectl(), &["wait", "--for=condition=Established", "-f", "-"], &definitions).unwrap();
+    plane.await_definitions().unwrap();
 }
 
 /// The folder of a chart.

@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -172,6 +173,23 @@ impl ControlPlane {
         // Discovery is cached by address, and another control plane may have had ours before.
         kubectl.env("KUBECONFIG", self.kubeconfig()).env("KUBECACHEDIR", self.folder().join("kubectl-cache"));
         kubectl
+    }
+
+    /// Waits until the API server serves the objects of every definition of a custom resource.
+    ///
+    /// # Errors
+    /// When that takes longer than half a minute.
+    pub fn await_definitions(&self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let mut wait = self.kubectl();
+            wait.args(["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
+            match output_of(&mut wait) {
+                // One that is so new has no list of conditions yet, which kubectl takes for a mistake.
+                Err(error) if error.to_string().contains("accessor error") && Instant::now() < end => {}
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     /// Ends the API server without notice (SIGKILL) and waits until it is gone. etcd goes on.

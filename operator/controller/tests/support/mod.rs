@@ -61,7 +61,7 @@ impl Plane {
     pub(crate) async fn define(&self) {
         let definitions: Vec<_> = greenroom_crds::crd_yaml().into_iter().map(|(_, yaml)| yaml).collect();
         self.kubectl(&["apply", "--server-side", "-f", "-"], Some(&definitions.join("\n---\n")));
-        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None);
+        self.control.await_definitions().unwrap();
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> String {
