@@ -71,8 +71,11 @@ impl Witness {
         // What comes in to a turn is not in the order of that turn's steps.
         let is_ordered = is_ordered && !self.is_visit(origin.parent);
         let both_last = who.is_durable() && origin.from.is_durable();
+        // Only what ran once says which of the sender's turns it was. A relaxed one sends before it is written.
+        let sent_once = !origin.from.is_relaxed() || state.relaxed.ended(origin.parent) == 1;
         let sent = state.ran.get(&origin.parent).map_or(&[][..], Vec::as_slice);
-        let (Some(by), [sent], true) = (origin.by, sent, is_ordered && both_last) else { return Ok(()) };
+        let is_placed = is_ordered && both_last && sent_once;
+        let (Some(by), [sent], true) = (origin.by, sent, is_placed) else { return Ok(()) };
         let place = (sent.version, script.id);
         match state.order.insert((origin.from, who, by), place) {
             Some(before) if before >= place => {
