@@ -1,9 +1,11 @@
 //! One message to every actor of a type that is in memory, wherever that is.
 //!
 //! Each shard has an actor of an internal type that can tell the actors in memory of its shard. Where this node knows which
-//! shards another one owns, one message covers all of them; what has moved meanwhile is passed on, once. **Claim**: an actor
+//! shards another one owns, one message covers all of them; what has moved meanwhile is passed on. **Claim**: an actor
 //! gets the message at most once: it is in one shard, each shard is covered by one message, and what comes twice over the
-//! network has the same call id.
+//! network has the same call id. **And** nothing is passed on without end: a message that is passed on covers no shard but
+//! the one that it is addressed to. If that one leaves before the turn looks, its output gate is closed, and what the turn
+//! tells stays behind.
 
 use std::collections::BTreeMap;
 
@@ -44,16 +46,14 @@ pub(crate) struct News {
 
 #[actor_methods(crate = "crate")]
 impl Broadcaster {
-    async fn tell_shards(&self, cx: &Cx, news: News, shards: Vec<u16>, passed_on: bool) -> crate::Result<()> {
+    async fn tell_shards(&self, cx: &Cx, news: News, shards: Vec<u16>) -> crate::Result<()> {
         cx.deactivate();
         let engine = cx.engine();
         let (here, gone): (Vec<_>, Vec<_>) =
             shards.into_iter().map(Shard).partition(|shard| engine.owned(*shard).is_some());
-        if !passed_on {
-            for shard in gone {
-                let of_shard = key_of(shard, engine.shards());
-                cx.tell(cx.actor::<Self>(of_shard).tell_shards(news.clone(), vec![shard.0], true))?;
-            }
+        for shard in gone {
+            let of_shard = key_of(shard, engine.shards());
+            cx.tell(cx.actor::<Self>(of_shard).tell_shards(news.clone(), vec![shard.0]))?;
         }
         let deadline = engine.env().now() + DEFAULT_DEADLINE;
         for (count, target) in engine.in_memory(&news.actor_type, &here).into_iter().enumerate() {
@@ -100,7 +100,7 @@ pub fn broadcast<M: Method>(
     let unknown = by_owner.remove(&None).unwrap_or_default();
     for shards in by_owner.into_values().chain(unknown.into_iter().map(|shard| vec![shard])) {
         let first: ActorRef<Broadcaster> = ActorRef::new(origin.clone(), &key_of(Shard(shards[0]), count));
-        BroadcasterRef::from(first).tell_shards(news.clone(), shards, false).tell()?;
+        BroadcasterRef::from(first).tell_shards(news.clone(), shards).tell()?;
     }
     Ok(())
 }

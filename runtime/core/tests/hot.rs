@@ -5,11 +5,18 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use greenroom_core::{AppError, Result};
+use futures_util::poll;
+use greenroom_core::call::{Call, CallContext, Chain, Delivery};
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::engine;
+use greenroom_core::identity::{CallId, Epoch};
+use greenroom_core::{AppError, CallError, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 use support::Node;
+use tokio::time::{Instant, sleep};
 
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "greenroom_core", volatile)]
@@ -59,4 +66,75 @@ async fn busy_actors_are_found_among_many_although_calls_come_in_turn() {
     let names: Vec<_> = hot.iter().map(|hot| hot.actor.key.to_string()).collect();
     assert!(names[..2].contains(&"p0".into()) && names[..2].contains(&"p1".into()), "{hot:?}");
     assert!(hot[2].calls_per_second < hot[1].calls_per_second / 4.0, "{hot:?}");
+}
+
+/// One may wait here, and no more.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile, mailbox = 1)]
+struct Desk {}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Desk {
+    async fn set_alarm(&mut self, cx: &Cx) -> Result<()> {
+        cx.timer(Duration::from_millis(10), cx.actor::<Self>(cx.key()).ring())?;
+        Ok(())
+    }
+
+    async fn call_itself(&mut self, cx: &Cx) -> Result<()> {
+        Ok(cx.actor::<Self>(cx.key()).call_itself().await?)
+    }
+
+    async fn work(&mut self) {
+        sleep(Duration::from_secs(30)).await;
+    }
+
+    async fn ring(&mut self) {}
+
+    async fn knock(&mut self) {}
+
+    async fn put_down(&mut self) {}
+}
+
+impl Node {
+    /// What this method has answered, and how much of that is a failure.
+    fn counted(&self, method: &str) -> (u64, u64) {
+        let types = self.engine.types();
+        let found = types[0].methods.iter().find(|found| found.name == method).unwrap();
+        (found.calls, found.failed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_comes_to_its_turn_is_counted_whatever_way_it_was_asked_for() {
+    let node = Arc::new(Node::new::<Desk>());
+    let desk = node.actor::<Desk>("front");
+    desk.call_itself().await.unwrap_err();
+    assert_eq!(node.counted("call_itself"), (2, 2), "the inner call is a deadlock");
+    desk.set_alarm().await.unwrap();
+    let mut working = Box::pin(desk.work().timeout(Duration::from_secs(60)));
+    assert!(poll!(&mut working).is_pending());
+    desk.knock().tell().unwrap();
+    assert_eq!(node.counted("knock"), (0, 0), "it waits");
+    let context = CallContext {
+        id: CallId(1),
+        deadline: Instant::now() + Duration::from_secs(1),
+        chain: Chain::default(),
+        request: Default::default(),
+    };
+    let from = "Desk/back".parse().unwrap();
+    let reliable = Call {
+        target: "Desk/front".parse().unwrap(),
+        method: "put_down".into(),
+        arguments: Payload { content_type: ContentType::Json, data: "{}".into() },
+        context,
+        delivery: Some(Arc::new(Delivery { from, lane: 0, epoch: Epoch(1), number: 1, again: false })),
+    };
+    let engine::Delivery::Here(answer) = node.engine.deliver(reliable) else { panic!("it is served here") };
+    let answer = answer.await;
+    assert!(matches!(answer, Err(CallError::Overloaded(_))), "{answer:?}");
+    assert_eq!(node.counted("put_down"), (1, 1));
+    sleep(Duration::from_millis(20)).await;
+    assert_eq!(node.counted("ring"), (1, 1), "there is no room for a timer's turn either");
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(node.counted("knock"), (1, 1), "its deadline has passed");
 }

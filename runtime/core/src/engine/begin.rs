@@ -70,7 +70,7 @@ impl Core {
                 return Begun::NotNow(arguments);
             }
             if !path.is_empty() {
-                return Begun::Done(Err(CallError::Deadlock { path }));
+                return Begun::Done(self.answered::<M, _>(Err(CallError::Deadlock { path })));
             }
         }
         let Some(mut guard) =

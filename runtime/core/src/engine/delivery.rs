@@ -62,12 +62,14 @@ pub(super) async fn receive<M: Method>(
     let turn = {
         let (engine, progress) = (engine.clone(), progress.clone());
         around.within(async move {
-            let mut guard = turn::enter::<M>(&engine, &shard, &target, &context).await?;
+            let entered = turn::enter::<M>(&engine, &shard, &target, &context).await;
+            let mut guard = entered.or_else(|error| engine.answered::<M, _>(Err(error)))?;
             let receipt = turn::commits::<M>().then(|| Receipt::of(&target, &delivery));
-            if let Some(receipt) = &receipt
-                && receipt.is_there::<M>(&mut guard, &shard, delivery.again).await?
-            {
-                return Ok(());
+            if let Some(receipt) = &receipt {
+                let is_there = receipt.is_there::<M>(&mut guard, &shard, delivery.again).await;
+                if is_there.or_else(|error| engine.answered::<M, _>(Err(error)))? {
+                    return Ok(());
+                }
             }
             let cx = turn::cx::<M>(&guard, || context);
             if let Some(receipt) = receipt {
@@ -77,7 +79,8 @@ pub(super) async fn receive<M: Method>(
         })
     };
     let outcome = inline::run(&engine.env, table.pace(), deadline, turn).await;
-    let outcome = outcome.unwrap_or_else(|interrupted| Err(progress.interrupted(interrupted)));
+    let outcome =
+        outcome.unwrap_or_else(|interrupted| engine.answered::<M, _>(Err(progress.interrupted(interrupted))));
     around.ended(&outcome);
     outcome.map(|()| Payload::default()).map_err(|error| error.map_app(encode_error))
 }

@@ -49,7 +49,7 @@ impl Core {
                 return Begun::NotNow(arguments);
             }
             if !path.is_empty() {
-                return Begun::Done(Err(CallError::Deadlock { path }));
+                return Begun::Done(self.answered::<M, _>(Err(CallError::Deadlock { path })));
             }
         }
         let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };

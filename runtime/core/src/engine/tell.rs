@@ -144,8 +144,10 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
         engine.env.spawn(Box::pin(async move {
             if tokio::time::timeout_at(deadline, told).await.is_err() {
                 // The turn ends as soon as it has committed, so what was dropped has not happened.
-                let late = CallError::Timeout { committed: Some(false) };
-                later.dead_letters.told(later.env.unix_ms(), target, M::NAME.into(), &late);
+                let late = Err(CallError::Timeout { committed: Some(false) });
+                if let Err(late) = later.answered::<M, ()>(late) {
+                    later.failed::<M>(target, late);
+                }
             }
         }));
     }

@@ -137,8 +137,10 @@ impl<M: Method> SelfCall<M> {
         context: &CallContext,
     ) -> Result<Option<TurnGuard<M::Actor>>, CallError<M::Error>> {
         let engine = activation.engine();
-        let guard = turn::enter::<M>(engine, activation.shard(), activation.id(), context).await?;
-        Ok(Some(guard).filter(|guard| Arc::ptr_eq(guard.activation(), activation)))
+        match turn::enter::<M>(engine, activation.shard(), activation.id(), context).await {
+            Ok(guard) => Ok(Some(guard).filter(|guard| Arc::ptr_eq(guard.activation(), activation))),
+            Err(error) => engine.answered::<M, _>(Err(error)),
+        }
     }
 
     /// Runs the turn that was entered.

@@ -152,7 +152,7 @@ async fn run<M: Method>(
         if M::REENTRANT {
             return Box::pin(windows::visit(engine, &shard, target, context, arguments, form)).await;
         }
-        return Err(CallError::Deadlock { path });
+        return engine.answered::<M, _>(Err(CallError::Deadlock { path }));
     }
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
