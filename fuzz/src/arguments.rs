@@ -26,7 +26,7 @@ enum Chain {
 }
 
 /// The first byte says which of the two forms the others have.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, 2);
     let payload = payload(form, Bytes::copy_from_slice(data));
     let _ = (payload.to_string(), payload.decode::<()>("it"));
@@ -55,7 +55,7 @@ fn again<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debu
 }
 
 /// Both forms of all shapes, and values as deep as the stack might be.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let tree = serde_json::json!({ "a": [1, { "b": [[], {}] }, "ü", 1.5, null, true] });
     let list = vec![(1, None), (2, Some("x".into()))];
     let shapes = Shapes { text: "ü".into(), number: -7, list, tree, bytes: Bytes::from_static(b"\0") };

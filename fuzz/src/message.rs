@@ -31,7 +31,7 @@ struct One {
 const FORMS: [ContentType; 3] = [ContentType::Protobuf, ContentType::Msgpack, ContentType::Json];
 
 /// The first byte says which form the others have.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, 3);
     let payload = Payload { content_type: FORMS[usize::from(form)], data: Bytes::copy_from_slice(data) };
     let _ = payload.to_string();
@@ -57,7 +57,7 @@ where
 }
 
 /// A message as arguments and as a reply, in every form.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let inner = Order { item: "ü".into(), seal: Some(vec![0, 255]), ..Order::default() };
     let order = Order { item: "tea".into(), prices: vec![-1, 300], seal: None, before: Some(inner.into()) };
     let one = One { order: Proto(order) };

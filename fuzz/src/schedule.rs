@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use greenroom_core::schedule::{LATEST_MS, MIN_PERIOD, ON_TIME_MS, Step};
 use greenroom_core::{Missed, Schedule};
 
 use crate::{choice, chosen, read_stored, stored};
@@ -11,7 +12,7 @@ use crate::{choice, chosen, read_stored, stored};
 const NOW: u64 = 1_790_000_000_000;
 
 /// A stored schedule, or an expression with its zone in front.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, 2);
     let schedule = match form {
         0 => read_stored::<Schedule>(data),
@@ -25,21 +26,41 @@ pub fn check(input: &[u8]) {
     let Ok((kept, due)) = schedule.begin(NOW) else { return };
     let (again, _) = kept.begin(NOW).expect("what is kept is a schedule");
     assert_eq!(again, kept, "what is kept is not relative to now");
-    // As it is due, and three days late.
-    for late in [0, 3 * 24 * 3600 * 1000] {
-        let Ok(step) = kept.step(due, due.saturating_add(late)) else { continue };
-        assert!(step.next.is_none_or(|next| next > due), "due times only grow");
-        assert!(step.tick.is_none_or(|tick| tick >= due), "no tick comes before it is due");
+    assert!(due >= NOW || schedule.to_string() == "once", "it was due before it was set");
+    for missed in [Missed::Once, Missed::All, Missed::Skip] {
+        // As it is due, and three days late.
+        for late in [0, 3 * 24 * 3600 * 1000] {
+            keeps_its_rules(&kept.clone().missed(missed), missed, due, due.saturating_add(late));
+        }
     }
 }
 
-/// Every kind of schedule.
-pub fn seeds() -> Vec<Vec<u8>> {
+/// The rules that stand at the head of `greenroom_core::schedule`.
+fn keeps_its_rules(schedule: &Schedule, missed: Missed, due: u64, now: u64) {
+    let Ok(Step { tick, next }) = schedule.step(due, now) else { return };
+    let often = |next: u64| u128::from(next.saturating_sub(due)) < MIN_PERIOD.as_millis();
+    assert!(next.is_none_or(|next| next > due && (next == LATEST_MS || !often(next))), "{due} {next:?}");
+    match missed {
+        Missed::All => assert_eq!(Ok(next), schedule.step(due, due).map(|step| step.next), "it lets one out"),
+        Missed::Once | Missed::Skip => assert!(next.is_none_or(|next| next > now), "it was due already"),
+    }
+    match missed {
+        Missed::Skip if now - due > ON_TIME_MS => {
+            assert!(tick.is_none_or(|tick| (now - ON_TIME_MS..=now).contains(&tick)), "{now} {tick:?}");
+        }
+        _ => assert!(tick.is_some_and(|tick| (due..=now).contains(&tick)), "{due} {now} {tick:?}"),
+    }
+}
+
+/// Every kind of schedule, and one that is due too often.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let second = Duration::from_secs(1);
     let kept = [
         Schedule::once_at(NOW + 5),
         Schedule::after(second).missed(Missed::Skip),
         Schedule::every(5 * second).first_after(second).missed(Missed::All),
+        Schedule::every(MIN_PERIOD),
+        Schedule::every(MIN_PERIOD - Duration::from_millis(1)),
         Schedule::cron("0 4 * * *", "Europe/Berlin").missed(Missed::Skip),
     ];
     let written = [

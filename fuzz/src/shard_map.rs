@@ -1,11 +1,11 @@
 //! Pages of the shard map, from Kubernetes or from the parent of `greenroom dev`.
 
-use greenroom_core::map::{Entry, Evidence, Member, NodeRun, Page};
+use greenroom_core::map::{Entry, Evidence, Member, NodeRun, Page, SHARDS_PER_PAGE};
 use greenroom_core::{Epoch, Incarnation, Shard, ShardCount, StoreId};
 use uuid::Uuid;
 
 /// A page that is read can be asked for any shard.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let Ok(page) = serde_json::from_slice::<Page>(input) else { return };
     let written = serde_json::to_vec(&page).expect("a page has text keys only");
     assert_eq!(serde_json::from_slice::<Page>(&written).ok().as_ref(), Some(&page));
@@ -13,12 +13,16 @@ pub fn check(input: &[u8]) {
     assert!(range.end <= page.shards.get());
     for shard in [0, 1, 255, 256, range.start, range.end, u16::MAX] {
         let found = page.entry(Shard(shard));
-        assert!(found.is_none() || Shard(shard).page() == page.page, "shard {shard} stands on another page");
+        let place = usize::from(shard).checked_sub(usize::from(page.page) * usize::from(SHARDS_PER_PAGE));
+        let place = place.filter(|place| *place < usize::from(SHARDS_PER_PAGE));
+        assert_eq!(found, place.and_then(|place| page.entries.get(place)), "shard {shard}");
+        assert!(!range.contains(&shard) || place.is_some(), "{shard} belongs on another page");
     }
+    assert!(range.len() <= usize::from(SHARDS_PER_PAGE));
 }
 
 /// An empty page, and one with a member and an entry.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let shards = ShardCount::new(512).expect("it is within the limits");
     let store = StoreId(Uuid::from_u128(5));
     let member =

@@ -7,18 +7,35 @@ use tonic::{Code, Status};
 use crate::{choice, chosen};
 
 /// The code, and its details.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (code, details) = choice(input, 17);
     let status = Status::with_details(Code::from(i32::from(code)), "no", details.to_vec().into());
     let error = error_of(&status);
     let _ = error.to_string();
     // What a client passes on is what it got.
-    let again = error_of(&status_of(error.clone()));
-    assert_eq!(again, error);
+    let again = status_of(error.clone());
+    assert_eq!(error_of(&again), error);
+    // The details say it all; without them the code does, as far as gateways answer with it.
+    let with_code = |code| error_of(&Status::with_details(code, "no", details.to_vec().into()));
+    let carried = with_code(Code::NotFound) == with_code(Code::Unavailable);
+    assert!(!carried || with_code(Code::NotFound) == error);
+    assert!(
+        carried || !PLAIN.contains(&status.code()) || again.code() == status.code(),
+        "{status:?}: {error:?}"
+    );
 }
 
-/// A status of every kind of error.
-pub fn seeds() -> Vec<Vec<u8>> {
+/// The codes that one kind of error has for itself, and that need no details.
+const PLAIN: [Code; 5] = [
+    Code::DeadlineExceeded,
+    Code::ResourceExhausted,
+    Code::NotFound,
+    Code::InvalidArgument,
+    Code::Unavailable,
+];
+
+/// A status of every kind of error, and every code without details.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let text = || "it".to_owned();
     let errors = [
         CallError::Timeout { committed: Some(true) },
@@ -32,5 +49,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
         CallError::Refused(text()),
     ];
     let statuses = errors.map(status_of);
-    statuses.iter().map(|status| chosen(status.code() as u8, status.details())).collect()
+    let statuses = statuses.iter().map(|status| chosen(status.code() as u8, status.details()));
+    statuses.chain((0..17).map(|code| chosen(code, []))).collect()
 }

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use greenroom_core::fuzzing as core;
 use greenroom_core::{ContentType, Payload};
+use serde_json::Value;
 
 use crate::{choice, chosen, settles};
 
 /// The first byte says which of the two forms the others have.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, 2);
     let content_type = [ContentType::Msgpack, ContentType::Json][usize::from(form)];
     let rewrite = |data: &[u8]| {
@@ -15,12 +16,30 @@ pub fn check(input: &[u8]) {
         core::batch(&payload).map(|written| written.data.to_vec())
     };
     settles(rewrite, data);
+    if let (ContentType::Json, Some(written)) = (content_type, rewrite(data)) {
+        loses_nothing(data, &written);
+    }
+}
+
+/// All that stands in a batch is written again: items with their places, and how it ends.
+fn loses_nothing(data: &[u8], written: &[u8]) {
+    let value = |form| serde_json::from_slice::<Value>(form).expect("it is a batch");
+    let (came, written) = (value(data), value(written));
+    let items = |batch: &Value| batch["items"].as_array().map_or(0, Vec::len);
+    assert_eq!(items(&written), items(&came));
+    let parts = |batch: &Value| {
+        let items = batch["items"].as_array().into_iter().flatten();
+        let items: Vec<_> = items.map(|item| (item["at"].clone(), item["item"].clone())).collect();
+        (items, ["kind", "message", "error"].map(|part| batch["end"][part].clone()))
+    };
+    assert_eq!(parts(&written), parts(&came));
 }
 
 /// Two items, and an end.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let item = |at, item: &str| serde_json::json!({ "at": at, "item": item });
-    let end = serde_json::json!({ "kind": "overloaded", "message": "too slow", "error": null });
+    let end =
+        serde_json::json!({ "kind": "overloaded", "message": "too slow", "error": { "message": "no" } });
     let batch = serde_json::json!({ "items": [item(3, "a"), item(4, "ü")], "end": end });
     let json = serde_json::to_vec(&batch).expect("it is JSON");
     let msgpack = rmp_serde::to_vec_named(&batch).expect("it has nothing that MessagePack lacks");

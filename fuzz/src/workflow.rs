@@ -5,12 +5,12 @@ use greenroom_core::fuzzing as core;
 use crate::{choice, chosen, settles};
 
 /// One of the forms, as the first byte says.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, core::WORKFLOW_FORMS);
     settles(|data| core::workflow(form, data), data);
 }
 
 /// One of each form.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     core::workflows().into_iter().map(|(form, data)| chosen(form, data)).collect()
 }

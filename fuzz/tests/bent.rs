@@ -3,8 +3,10 @@
 //! Each run takes new ones; what once failed is kept in `bent.proptest-regressions` beside this file and tried first,
 //! always. `PROPTEST_CASES=10000000` goes on for a night. What bending finds only by chance, `cargo xtask fuzz` looks for.
 
+use std::sync::LazyLock;
+
 use greenroom_core::{ContentType, Payload};
-use greenroom_fuzz::target;
+use greenroom_fuzz::{Target, target};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -51,36 +53,24 @@ fn bent(mut input: Vec<u8>, bends: &[Bend]) -> Vec<u8> {
 }
 
 macro_rules! bent_inputs_of {
-    ($($target:ident),* $(,)?) => {
+    ($($target:ident,)*) => {
         proptest! {
             #![proptest_config(ProptestConfig::with_source_file(file!()))]
             $(
                 #[test]
                 fn $target(which in any::<Index>(), bends in bends()) {
-                    let target = target(stringify!($target)).expect("it is a target");
-                    (target.check)(&bent(which.get(&(target.seeds)()).clone(), &bends));
+                    static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| (of(stringify!($target)).seeds)());
+                    (of(stringify!($target)).check)(&bent(which.get(&SEEDS).clone(), &bends));
                 }
             )*
         }
     };
 }
-bent_inputs_of!(
-    arguments,
-    continue_token,
-    frame,
-    gateway,
-    hello,
-    identity,
-    message,
-    record,
-    row,
-    schedule,
-    shard_map,
-    status,
-    stream,
-    topic,
-    workflow,
-);
+greenroom_fuzz::for_every_target!(bent_inputs_of);
+
+fn of(name: &str) -> Target {
+    target(name).expect("it is in the list")
+}
 
 proptest! {
     /// Deeper than any value: an error, and not the end of the stack.

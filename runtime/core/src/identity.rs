@@ -118,12 +118,30 @@ impl fmt::Debug for ActorType {
 
 /// The identity of an actor, written `Counter/page-1`. Cheap to clone: a short key stands in it, a long one is shared.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Named")]
 pub struct ActorId {
     /// The type.
     #[serde(rename = "type")]
     pub actor_type: ActorType,
     /// The key, 1 to 512 bytes.
     pub key: SmolStr,
+}
+
+/// An identity as it is read, before its key is checked.
+#[derive(Deserialize)]
+#[serde(rename = "ActorId")]
+struct Named {
+    #[serde(rename = "type")]
+    actor_type: ActorType,
+    key: SmolStr,
+}
+
+impl TryFrom<Named> for ActorId {
+    type Error = IdentityError;
+    fn try_from(Named { actor_type, key }: Named) -> Result<Self, IdentityError> {
+        check_key(&key, actor_type.as_str())?;
+        Ok(Self { actor_type, key })
+    }
 }
 
 impl ActorId {
@@ -402,6 +420,11 @@ mod tests {
             assert!(error.contains(part), "{error}");
             assert!(error.len() < 250, "{error}");
         }
+        // Also where it stands in the arguments of a call, or in what is stored.
+        let read = |key| serde_json::from_value::<ActorId>(serde_json::json!({ "type": "A", "key": key }));
+        assert_eq!(read("a".repeat(MAX_KEY_BYTES)).unwrap().key.len(), MAX_KEY_BYTES);
+        assert!(read(String::new()).unwrap_err().to_string().contains("is empty"));
+        assert!(read("k".repeat(MAX_KEY_BYTES + 1)).unwrap_err().to_string().contains("at most 512"));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use thiserror::Error;
 /// How many bytes the names and values of a request context may take.
 pub const MAX_BYTES: usize = 4096;
 
+/// The longest span that is passed on, in bytes: version 00 has 55, later ones may add something.
+pub const MAX_TRACEPARENT_BYTES: usize = 128;
+
 /// The context of a request. Cheap to clone; an empty one owns no memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestContext(Option<Arc<Inner>>);
@@ -99,9 +102,7 @@ impl RequestContext {
 
     /// Sets the span that calls are made from from now on. What is too long for one is ignored.
     pub fn set_traceparent(&mut self, traceparent: &str) {
-        /// Version 00 has 55 characters; later ones may add something.
-        const LONGEST: usize = 128;
-        if !traceparent.is_empty() && traceparent.len() <= LONGEST {
+        if !traceparent.is_empty() && traceparent.len() <= MAX_TRACEPARENT_BYTES {
             Arc::make_mut(self.0.get_or_insert_default()).traceparent = Some(traceparent.into());
         }
     }

@@ -29,7 +29,7 @@ pub const MIN_PERIOD: Duration = Duration::from_millis(100);
 /// A tick that is not later than this is on time, for [`Missed::Skip`].
 pub const ON_TIME_MS: u64 = 60_000;
 /// The end of calendar time: the last millisecond of the year 9998, so that every time zone can show it.
-const LATEST_MS: u64 = 253_370_764_799_999;
+pub const LATEST_MS: u64 = 253_370_764_799_999;
 
 /// When a reminder is due.
 ///

@@ -45,7 +45,7 @@ pub enum ConvertError {
 pub const MAX_CHAIN: usize = 1024;
 
 /// No deadline is further away than this: a larger number is a mistake, and time arithmetic must not overflow.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(366 * 24 * 3600);
+pub const LONGEST_DEADLINE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A request as it goes over the wire; its deadline is filled in when it is written.
 pub fn request_to_wire(call: &Call, one_way: bool) -> v1::Request {
