@@ -4,7 +4,7 @@ use bytes::Bytes;
 use greenroom_core::{ContentType, Payload};
 use serde::{Deserialize, Serialize};
 
-use crate::{choice, chosen};
+use crate::{Nothing, choice, chosen};
 
 /// Arguments of many shapes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub(crate) fn check(input: &[u8]) {
     let (form, data) = choice(input, 2);
     let payload = payload(form, Bytes::copy_from_slice(data));
     let _ = (payload.to_string(), payload.decode::<()>("it"));
+    let nothing = payload.decode::<Nothing>("it");
+    assert!(!data.is_empty() || nothing.is_ok(), "no bytes are no fields: {nothing:?}");
     if let Ok(read) = payload.decode::<Shapes>("it") {
         again(payload.content_type, read);
     }
@@ -54,7 +56,7 @@ fn again<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debu
     assert_eq!(written.decode::<T>("it"), Ok(read));
 }
 
-/// Both forms of all shapes, and values as deep as the stack might be.
+/// Both forms of all shapes and of nothing, and values as deep as the stack might be.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let tree = serde_json::json!({ "a": [1, { "b": [[], {}] }, "ü", 1.5, null, true] });
     let list = vec![(1, None), (2, Some("x".into()))];
@@ -68,5 +70,5 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let links = links.map(|(form, link)| chosen(form, link.repeat(20_000)));
     let chain = forms.map(|form| Payload::encode(form, "it", &chain).expect("a chain can be encoded").data);
     let valid = (0..).zip(valid).chain((0..).zip(chain)).map(|(form, data)| chosen(form, data));
-    valid.chain(deep).chain(links).collect()
+    valid.chain(deep).chain(links).chain([chosen(0, []), chosen(1, [])]).collect()
 }

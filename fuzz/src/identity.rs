@@ -32,7 +32,8 @@ pub(crate) fn keeps_its_limits(id: &ActorId) {
 
 /// Ordinary ones, some with letters that are not, and some that are just too short or too long.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let ordinary = [("Counter", "page-1"), ("A.b_C", "ü/ü"), ("greenroom.Index", "\u{0}"), ("1", "a")];
+    let ordinary =
+        [("Counter", "page-1"), ("A.b_C", "ü/ü"), ("greenroom.Index", "\u{0}"), ("1", "a"), ("A-b", "a")];
     let (types, keys) = (around(MAX_TYPE_BYTES), around(MAX_KEY_BYTES));
     let types = types.iter().map(|actor_type| (actor_type.as_str(), "a"));
     let names = ordinary.into_iter().chain(types).chain(keys.iter().map(|key| ("A", key.as_str())));

@@ -23,7 +23,7 @@ mod workflow;
 use std::fmt::Debug;
 
 use greenroom_core::codec;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Something that reads bytes from outside.
 #[derive(Clone, Copy)]
@@ -73,6 +73,10 @@ pub const TARGETS: &[Target] = for_every_target!(targets);
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|target| target.name == name).copied()
 }
+
+/// The arguments of a method that takes none.
+#[derive(Debug, Deserialize)]
+struct Nothing {}
 
 /// What the first byte chooses, and the rest; without bytes the first choice.
 fn choice(input: &[u8], choices: u8) -> (u8, &[u8]) {

@@ -7,7 +7,7 @@ use greenroom_core::{ContentType, Payload, Proto};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{choice, chosen};
+use crate::{Nothing, choice, chosen};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Order {
@@ -39,7 +39,8 @@ pub(crate) fn check(input: &[u8]) {
     let reply: Option<Proto<Order>> = read_and_written(&payload, &FORMS);
     if payload.content_type == ContentType::Protobuf {
         assert_eq!(arguments.map(|one| one.order), reply, "a message has nothing around it");
-        assert_eq!(payload.decode::<()>("it").is_ok(), data.is_empty(), "nothing is the empty message");
+        let nothing = (payload.decode::<()>("it").is_ok(), payload.decode::<Nothing>("it").is_ok());
+        assert_eq!(nothing, (data.is_empty(), data.is_empty()), "nothing is the empty message");
     }
 }
 

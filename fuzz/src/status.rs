@@ -2,6 +2,8 @@
 
 use greenroom_core::{CallError, Payload};
 use greenroom_proto::convert::{error_of, status_of};
+use greenroom_proto::v1;
+use prost::Message;
 use tonic::{Code, Status};
 
 use crate::{choice, chosen};
@@ -18,11 +20,20 @@ pub(crate) fn check(input: &[u8]) {
     // The details say it all; without them the code does, as far as gateways answer with it.
     let with_code = |code| error_of(&Status::with_details(code, "no", details.to_vec().into()));
     let carried = with_code(Code::NotFound) == with_code(Code::Unavailable);
-    assert!(!carried || with_code(Code::NotFound) == error);
+    assert!(!carried || with_code(Code::NotFound) == error && is_named(details, &again), "{error:?}");
     assert!(
         carried || !PLAIN.contains(&status.code()) || again.code() == status.code(),
         "{status:?}: {error:?}"
     );
+}
+
+/// Whether one of the details has the name that ours has.
+fn is_named(details: &[u8], ours: &Status) -> bool {
+    let names = |details: &[u8]| -> Vec<String> {
+        let status = v1::Status::decode(details).unwrap_or_default();
+        status.details.into_iter().map(|any| any.type_url).collect()
+    };
+    names(details).contains(&names(ours.details())[0])
 }
 
 /// The codes that one kind of error has for itself, and that need no details.
@@ -34,7 +45,7 @@ const PLAIN: [Code; 5] = [
     Code::Unavailable,
 ];
 
-/// A status of every kind of error, and every code without details.
+/// A status of every kind of error, and every code without details or with details of somebody else.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let text = || "it".to_owned();
     let errors = [
@@ -50,5 +61,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     ];
     let statuses = errors.map(status_of);
     let statuses = statuses.iter().map(|status| chosen(status.code() as u8, status.details()));
-    statuses.chain((0..17).map(|code| chosen(code, []))).collect()
+    let value = v1::CallError { kind: "refused".into(), ..Default::default() }.encode_to_vec().into();
+    let foreign = v1::Any { type_url: "type.googleapis.com/google.rpc.ErrorInfo".into(), value };
+    let foreign = v1::Status { details: vec![foreign], ..Default::default() }.encode_to_vec();
+    let codes = (0..17).flat_map(|code| [chosen(code, []), chosen(code, &foreign)]);
+    statuses.chain(codes).collect()
 }

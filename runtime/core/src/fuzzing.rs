@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, reason = "the names are those of the forms")]
 
+use std::fmt::Debug;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +35,14 @@ pub(crate) fn resend<T: Serialize + DeserializeOwned>(form: &[u8]) -> Option<Vec
 
 pub(crate) fn write<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("it has nothing that MessagePack lacks")
+}
+
+/// The form of a value, which has all of it: what is read from there is the same again.
+pub(crate) fn whole<T: Serialize + DeserializeOwned + Debug>(value: &T) -> Vec<u8> {
+    let form = write(value);
+    let read: T = read_stored(&form).expect("what was written is a form");
+    assert_eq!(format!("{read:?}"), format!("{value:?}"));
+    form
 }
 
 pub fn reminder(value: &[u8]) -> Option<Vec<u8>> {
@@ -80,7 +90,7 @@ pub fn rows() -> [Vec<u8>; 3] {
     let message = Message { target: target.clone(), method, arguments, id, request };
     let (kind, error) = ("app".to_owned(), "no".to_owned());
     let letter = Letter { from: target, message: message.clone(), kind, error, at_unix_ms: 5 };
-    [write(&stored), write(&message), write(&letter)]
+    [whole(&stored), whole(&message), whole(&letter)]
 }
 
 pub fn batch(payload: &Payload) -> Option<Payload> {

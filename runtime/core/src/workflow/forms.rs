@@ -6,7 +6,7 @@ use super::ledger::{
     Act, Begun, CancelState, Checkpoint, Ended, Known, Ledger, Outcome, Question, Recorded, Run, RunnerId,
     Wish, WorkflowState,
 };
-use crate::fuzzing::{bytes, resend, rewrite, write};
+use crate::fuzzing::{bytes, resend, rewrite, whole};
 use crate::identity::{CallId, Epoch};
 use crate::request::RequestContext;
 
@@ -61,12 +61,12 @@ pub fn workflows() -> Vec<(u8, Vec<u8>)> {
     let ledger = Ledger { run: Some(run.clone()), ..Ledger::default() };
     let outcome = Outcome::<u8, String>::Failed("no".into());
     vec![
-        (0, write(&ledger)),
-        (1, write(&recorded)),
-        (2, write(&run)),
-        (3, write(&questions)),
-        (4, write(&known)),
-        (5, write(&wishes)),
-        (6, write(&outcome)),
+        (0, whole(&ledger)),
+        (1, whole(&recorded)),
+        (2, whole(&run)),
+        (3, whole(&questions)),
+        (4, whole(&known)),
+        (5, whole(&wishes)),
+        (6, whole(&outcome)),
     ]
 }
