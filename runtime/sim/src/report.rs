@@ -150,8 +150,12 @@ stats! {
     migrated,
     /// Publications that somebody has kept from lower priorities.
     consumed,
+    /// Messages that who was in memory had to hear.
+    expected,
     /// Calls that stateless workers have carried.
     carried,
+    /// Calls that local actors have answered.
+    ushered,
     /// Messages and ticks that became dead letters.
     letters,
     /// Dead letters that were sent again.
@@ -193,7 +197,7 @@ impl Counts {
             Some(By::Timer) => &mut self.timers,
             Some(By::Beat { .. }) => &mut self.beats,
             Some(By::Visit) => &mut self.visits,
-            Some(By::News) => &mut self.news,
+            Some(By::News(_)) => &mut self.news,
             Some(By::Topic) => &mut self.published,
             Some(By::Overheard) => &mut self.overheard,
             Some(By::Step { .. }) => &mut self.steps,

@@ -26,6 +26,7 @@ fn three_hundred_programs_do_what_the_model_does() {
     let Counts { failed, nested, told, reliable, delayed, ticks, timers, crashes, .. } = all;
     let Counts { published, subscriptions, taken_back, steps, followed, .. } = all;
     let Counts { beats, visits, news, carried, letters, sent_again, overheard, consumed, migrated, .. } = all;
+    let Counts { expected, ushered, .. } = all;
     let often = [
         failed,
         nested,
@@ -43,10 +44,11 @@ fn three_hundred_programs_do_what_the_model_does() {
         carried,
         followed,
         crashes,
+        ushered,
     ];
     assert!(
         often.into_iter().min() > Some(100)
-            && letters.min(overheard).min(consumed).min(migrated) > 10
+            && letters.min(overheard).min(consumed).min(migrated).min(expected) > 10
             && taken_back.min(sent_again) > 0,
         "{all:?}"
     );
@@ -101,14 +103,54 @@ fn shows_as(mutation: Mutation) -> &'static [&'static str] {
             &["what_was_sent_once_is_applied_once"]
         }
         Mutation::LettersAreLost => &["what_is_promised_is_done_in_the_end"],
+        Mutation::NewsAreLost | Mutation::SessionIsForgotten => &["who_stays_in_memory_hears_it"],
+        Mutation::LocalsAreShared => &["a_local_actor_is_its_nodes_own"],
         other => panic!("{other:?} is no mistake of the programming model"),
     }
 }
 
+/// What a mistake needs to show, as programs say it.
+fn shows_with(mutation: Mutation) -> &'static [&'static str] {
+    match mutation {
+        Mutation::FailedTurnTells => &["tell [", "Refuse"],
+        Mutation::LettersAreLost => &["reliably [", "Refuse"],
+        Mutation::OutboxForgets => &["reliably [", "Crash"],
+        Mutation::TickMovesFirst => &["remind"],
+        Mutation::VisitIsLost => &["visit ["],
+        Mutation::TicksPileUp => &["times a second"],
+        Mutation::NewsComesTwice => &["tell every"],
+        Mutation::NewsAreLost => &["tell every", CALM],
+        Mutation::PorterCallsTwice => &["have carried"],
+        Mutation::ConsumedIsPassedOn | Mutation::PriorityIsIgnored => &["with priority", "publish to rank/"],
+        Mutation::OverheardTwice => &["overhear", "publish to live/"],
+        Mutation::SessionIsForgotten => &["overhear", "publish to live/", CALM],
+        Mutation::MigrationIsLost => &["Elder/", "the next version"],
+        Mutation::LocalsAreShared => &["call usher"],
+        _ => &[],
+    }
+}
+
+/// Nothing goes wrong in such a program.
+const CALM: &str = "lose: 0.0, duplicate: 0.0, late: 0.0, delay_ms: 1 ";
+
+/// Seeds whose programs have much of each of these come first.
+fn seeds_with(programs: &[String], all: &[&str]) -> Vec<u64> {
+    let little = |seed: &u64| {
+        let program = &programs[*seed as usize];
+        all.iter().map(|part| program.matches(part).count()).min()
+    };
+    let mut seeds: Vec<_> = (0..SEEDS).collect();
+    seeds.sort_by_key(|seed| std::cmp::Reverse(little(seed)));
+    seeds
+}
+
 #[test]
 fn every_planted_mistake_is_found() {
+    let programs: Vec<_> = (0..SEEDS).map(programs::read).collect();
     for mutation in Mutation::OF_PROGRAMS {
-        let found = (0..SEEDS).find_map(|seed| Some((seed, simulate(seed, Some(mutation)).violation?)));
+        let seeds = seeds_with(&programs, shows_with(mutation));
+        let found =
+            seeds.into_iter().find_map(|seed| Some((seed, simulate(seed, Some(mutation)).violation?)));
         let Some((seed, violation)) = found else { panic!("{mutation:?} stayed hidden for {SEEDS} seeds") };
         println!("{mutation:?}: seed {seed}, {violation}");
         let expected = shows_as(mutation);

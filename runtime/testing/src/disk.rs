@@ -153,7 +153,7 @@ impl Disk {
     /// A planted mistake that tears commits shows only if a crash takes one that it tears: so some come just then.
     fn tempts_fate(&self, run: NodeRun) -> bool {
         let tears = self.world.has(Mutation::CommitIsTorn) || self.world.has(Mutation::TickMovesFirst);
-        tears && self.tail_of(run).any(|record| self.torn(&record).is_some()) && self.world.fault(0.1)
+        tears && self.tail_of(run).any(|record| self.torn(&record).is_some()) && self.world.fault(0.3)
     }
 
     fn number(&self) -> u128 {

@@ -128,6 +128,11 @@ impl Executor {
         (id, shell)
     }
 
+    /// To whom the task belongs that is being polled; `None` between two polls.
+    pub fn running(&self) -> Option<Owner> {
+        self.state.lock().running.map(|(_, owner, _)| owner)
+    }
+
     /// Drops a task, wherever it stands.
     pub fn cancel(&self, id: TaskId) {
         let task = {

@@ -20,6 +20,7 @@ pub mod trace;
 pub mod world;
 
 pub use conditions::Conditions;
+pub use executor::Owner;
 pub use mutation::Mutation;
 pub use nodes::{Nodes, Running};
 pub use observer::{Event, Observer};

@@ -55,6 +55,12 @@ pub enum Mutation {
     OverheardTwice,
     /// Turns of programs: what a new version of a type reads of the version before is empty.
     MigrationIsLost,
+    /// Turns of programs: a broadcast reaches nobody.
+    NewsAreLost,
+    /// Turns of programs: who listens while it is in memory is not known to the channel.
+    SessionIsForgotten,
+    /// Turns of programs: a local actor has what the one of another node has.
+    LocalsAreShared,
 }
 
 impl Mutation {
@@ -75,7 +81,7 @@ impl Mutation {
     ];
 
     /// Those that the simulation of programs finds.
-    pub const OF_PROGRAMS: [Self; 17] = [
+    pub const OF_PROGRAMS: [Self; 20] = [
         Self::DurableTooEarly,
         Self::LoadForgetsCalls,
         Self::LoadIsOld,
@@ -93,5 +99,8 @@ impl Mutation {
         Self::ConsumedIsPassedOn,
         Self::OverheardTwice,
         Self::MigrationIsLost,
+        Self::NewsAreLost,
+        Self::SessionIsForgotten,
+        Self::LocalsAreShared,
     ];
 }

@@ -1,14 +1,18 @@
 //! The actors of programs. One method changes them, one does so inside a turn that lends its state, one shows them; those
-//! that are stored have another one that listens to topics. One type has no state: it carries scripts to the others.
+//! that are stored have another one that listens to topics. Two types run no scripts: one has no state and carries scripts to
+//! the others, one is local.
+
+use std::time::Duration;
 
 use greenroom_core::{Cx, Handled, Items, List, Map};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
 use super::cast::{Who, with_actor};
+use super::locals;
 use super::script::Script;
 use super::stage::{self, Failed, Line, Look, Page, Reply, STATES, Stage};
-use super::witness;
+use super::witness::{self, Witness};
 
 /// More items than any program makes.
 const ALL: usize = 10_000;
@@ -47,22 +51,42 @@ pub(crate) struct Ghost {
     page: Page,
 }
 
+/// Local: one of each key on every node.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", local, volatile, idle_timeout = "700ms")]
+pub(crate) struct Usher {
+    notes: Vec<u32>,
+}
+
+/// When an usher that nobody calls leaves memory.
+pub(crate) const USHER_IDLE: Duration = Duration::from_millis(700);
+
 /// Without a state.
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "greenroom_core", stateless, workers = 2)]
 pub(crate) struct Porter {}
 
-#[actor_methods(crate = "greenroom_core")]
-impl Keeper {
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
+/// The methods of an actor that runs scripts: those that all of them have, and its own.
+macro_rules! plays {
+    ($actor:ident { $($own:tt)* }) => {
+        #[actor_methods(crate = "greenroom_core")]
+        impl $actor {
+            pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+                stage::run(self, cx, script).await
+            }
 
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
+            #[method(reentrant)]
+            pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
+                stage::visit(self, cx, script).await
+            }
 
+            $($own)*
+        }
+    };
+}
+pub(super) use plays;
+
+plays! { Keeper {
     /// Keeps some publications from who has a lower priority.
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<Handled, Failed> {
         let consumes = script.is_consumed();
@@ -79,19 +103,9 @@ impl Keeper {
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
     }
-}
+} }
 
-#[actor_methods(crate = "greenroom_core")]
-impl Shelf {
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
-
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
-
+plays! { Shelf {
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
         stage::run(self, cx, script).await.map(drop)
     }
@@ -106,19 +120,9 @@ impl Shelf {
         let trail = self.trail.page(cx, 0, ALL).await?;
         Ok(Look { page: self.page.clone(), tag: self.tag, things, trail })
     }
-}
+} }
 
-#[actor_methods(crate = "greenroom_core")]
-impl Scribe {
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
-
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
-
+plays! { Scribe {
     pub(crate) async fn hear(&mut self, cx: &Cx, script: Script) -> Result<(), Failed> {
         stage::run(self, cx, script).await.map(drop)
     }
@@ -133,21 +137,35 @@ impl Scribe {
         let trail = self.trail.page(cx, 0, ALL).await?;
         Ok(Look { page: self.page.clone(), tag: None, things, trail })
     }
-}
+} }
 
-#[actor_methods(crate = "greenroom_core")]
-impl Ghost {
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
-
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
-
+plays! { Ghost {
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
+    }
+} }
+
+#[actor_methods(crate = "greenroom_core")]
+impl Usher {
+    /// Notes something, and says on which run of a node.
+    pub(crate) async fn note(
+        &mut self,
+        cx: &Cx,
+        mark: u32,
+        takes_ms: u64,
+        fails: bool,
+    ) -> Result<Option<u64>, Failed> {
+        let key = cx.key().parse().expect("ushers have numbers");
+        let shift = witness::ask(|witness| witness.usher_begins(key, &mut self.notes));
+        self.notes.push(mark);
+        if takes_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+        }
+        if fails {
+            return Err(Failed::Planned { saw: Line::default() });
+        }
+        witness::with(|witness| shift.iter().for_each(|shift| witness.usher_ends(shift, &self.notes)));
+        Ok(witness::ask(Witness::here).and_then(locals::number))
     }
 }
 

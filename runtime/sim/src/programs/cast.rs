@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use greenroom_core::ActorId;
+use greenroom_core::{ActorId, ActorType};
 use serde::{Deserialize, Serialize};
 
 /// An actor of a program. The order is that in which turns may call each other.
@@ -28,6 +28,11 @@ pub(crate) enum Kind {
 }
 
 impl Who {
+    pub(crate) fn id(self) -> ActorId {
+        let name = ActorType::new(format!("{:?}", self.kind)).expect("these names are valid");
+        ActorId::new(name, self.key()).expect("numbers are valid keys")
+    }
+
     pub(crate) fn key(self) -> String {
         self.number.to_string()
     }

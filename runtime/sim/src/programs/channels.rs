@@ -13,6 +13,7 @@ use greenroom_core::rows::{Space, split_actor_prefix};
 use greenroom_core::{ActorId, CallId, MapKey, Payload};
 use serde::{Deserialize, Serialize};
 
+use super::audience::Activation;
 use super::cast::Who;
 use super::script::{PartId, Script};
 use super::steps::By;
@@ -38,7 +39,7 @@ pub(crate) struct Channels {
     /// What actors listen to while they are in memory.
     sessions: BTreeSet<(Who, String)>,
     /// How often each of them has applied what.
-    overheard: BTreeMap<(Who, PartId), usize>,
+    pub(super) overheard: BTreeMap<(Who, PartId), usize>,
     /// Where its channel was when the turn of a call first set about a change.
     begun: BTreeMap<(CallId, Change), u64>,
 }
@@ -66,6 +67,8 @@ struct Publication {
     number: u64,
     topic: String,
     script: PartId,
+    /// Who listened in memory when it was published, by each subscription.
+    listeners: Vec<(Who, Activation)>,
 }
 
 /// The place of a publication in the line of its channel.
@@ -126,7 +129,9 @@ impl Witness {
             };
             let number = state.channels.numbers.entry(from).or_default();
             *number += 1;
-            let publication = Publication { from, number: *number, topic, script: script.id };
+            let number = *number;
+            let listeners = self.listeners(state, &topic);
+            let publication = Publication { from, number, topic, script: script.id, listeners };
             state.channels.published.insert(id, publication);
         }
     }
@@ -151,7 +156,8 @@ impl Witness {
             let message = format!("{} takes a publication that waits for it in no outbox", commit.actor);
             return self.violate("what_is_published_is_handed_on_once", message);
         };
-        let Publication { from, number, topic, script } = publication;
+        let Publication { from, number, topic, script, listeners } = publication;
+        self.expects(script, listeners);
         if channel.taken.insert(from, number) >= Some(number) {
             let message = format!("{} takes №{script} of {from} behind a later one", commit.actor);
             self.violate("publications_come_in_order", message);
@@ -339,7 +345,7 @@ impl Change {
 }
 
 /// Whether a pattern stands for this topic: `*` for one segment, `**` for one or more.
-fn matches(pattern: &str, topic: &str) -> bool {
+pub(super) fn matches(pattern: &str, topic: &str) -> bool {
     match (pattern.split_once('/'), topic.split_once('/')) {
         (None, _) if pattern == "**" => true,
         (None, None) => pattern == "*" || pattern == topic,

@@ -8,6 +8,7 @@ use greenroom_core::{Cx, OldState, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
 
+use super::actors::plays;
 use super::script::Script;
 use super::stage::{self, Failed, Look, Page, Reply, Stage};
 use super::witness;
@@ -28,43 +29,23 @@ pub(crate) struct Elder {
     from: Option<u32>,
 }
 
-#[actor_methods(crate = "greenroom_core")]
-impl ElderBefore {
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
-
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
-
+plays! { ElderBefore {
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.page.clone(), ..Look::default() })
     }
-}
+} }
 
-#[actor_methods(crate = "greenroom_core")]
-impl Elder {
+plays! { Elder {
     fn migrate(from: u32, old: OldState) -> Result<Self> {
         let ElderBefore { page } = old.decode()?;
         let leaf = witness::ask(|witness| witness.migrates(page));
         Ok(Self { leaf, from: Some(from) })
     }
 
-    pub(crate) async fn run(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::run(self, cx, script).await
-    }
-
-    #[method(reentrant)]
-    pub(crate) async fn visit(&mut self, cx: &Cx, script: Script) -> Result<Reply, Failed> {
-        stage::visit(self, cx, script).await
-    }
-
     pub(crate) async fn look(&self) -> Result<Look, Failed> {
         Ok(Look { page: self.leaf.clone(), ..Look::default() })
     }
-}
+} }
 
 impl Stage for ElderBefore {
     fn page(&mut self) -> &mut Page {

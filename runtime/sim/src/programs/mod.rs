@@ -5,9 +5,10 @@
 //! carry it out on the simulated cluster ([`theatre`], [`scenario`]). The [`witness`] sees what becomes durable and what
 //! leaves, and holds it against the [`model`]: turns are applied whole, once, in one order, and nothing shows before its
 //! commit; what was sent is applied as often and in the order as its kind promises ([`order`], [`origins`], [`channels`],
-//! [`ranks`], [`letters`], [`rhythm`], [`visits`]). A failing program is made small ([`shrink`]).
+//! [`ranks`], [`letters`], [`rhythm`], [`visits`], [`audience`], [`locals`]). A failing program is made small ([`shrink`]).
 
 pub(crate) mod actors;
+mod audience;
 pub(crate) mod cast;
 mod channels;
 mod client;
@@ -16,6 +17,7 @@ pub(crate) mod elders;
 mod errand;
 mod follow;
 mod letters;
+mod locals;
 mod model;
 mod order;
 mod origins;
@@ -33,7 +35,7 @@ mod versions;
 mod visits;
 mod witness;
 
-pub use scenario::simulate;
+pub use scenario::{read, simulate};
 pub use script::PartId;
 pub use shrink::{Shrunk, shrink};
 pub(crate) use steps::By;

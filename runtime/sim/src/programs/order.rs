@@ -20,7 +20,7 @@ impl Witness {
         let (ran, parents) = (state.ran(script.id), state.ran(origin.parent));
         let parents = match origin.by {
             // What a relaxed turn tells leaves before it is written, and again if it is lost and repeated.
-            Some(By::Tell | By::Timer | By::News) if origin.from.is_relaxed() => {
+            Some(By::Tell | By::Timer | By::News(_)) if origin.from.is_relaxed() => {
                 state.relaxed.ended(origin.parent)
             }
             _ => parents,
@@ -41,7 +41,7 @@ impl Witness {
             Some(By::Topic | By::Overheard) => return Ok(()),
             // It was checked as it began.
             Some(By::Beat { .. }) => return Ok(()),
-            Some(By::News) => {
+            Some(By::News(_)) => {
                 let got = state.news.get(&(who, script.id)).copied().unwrap_or(0);
                 if got <= parents || !who.is_durable() {
                     return Ok(());

@@ -43,6 +43,11 @@ pub fn simulate(seed: u64, mutation: Option<Mutation>, without: &BTreeSet<PartId
     in_virtual_time(run(seed, program, mutation))
 }
 
+/// The program of a seed, for reading.
+pub fn read(seed: u64) -> String {
+    program(seed).to_string()
+}
+
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Program {
     Program::draw(&mut Rng::with_seed(seed ^ 0x5C12_1975))
@@ -143,6 +148,7 @@ async fn judge(theatre: &Arc<Theatre>) {
     }
     witness.check_what_was_not_done();
     witness.check_letters();
+    witness.check_audience();
 }
 
 /// Waits until what is promised is done.

@@ -7,12 +7,12 @@ use greenroom_core::actor::Actor;
 use greenroom_core::call::{Call, CallContext, Chain};
 use greenroom_core::codec::CodecError;
 use greenroom_core::reference::{ActorRef, Origin};
-use greenroom_core::{ActorId, ActorType, CallId, ContentType, Payload};
+use greenroom_core::{CallId, ContentType, Payload};
 use greenroom_testing::{Mutation, Nodes, Running, World};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::actors::{Ghost, Keeper, Porter, Scribe, Shelf};
+use super::actors::{Ghost, Keeper, Porter, Scribe, Shelf, Usher};
 use super::cast::Who;
 use super::elders::{Elder, ElderBefore};
 use super::errand::errand;
@@ -50,9 +50,11 @@ impl Theatre {
                 .register::<Scribe>()
                 .register::<Ghost>()
                 .register::<Porter>()
+                .register::<Usher>()
                 .workflow::<errand>()
         });
         let nodes = Nodes::new(&world, program.nodes, program.shards, types);
+        let _ = witness.nodes.set(Arc::downgrade(&nodes));
         Arc::new(Self { world, nodes, program, witness, next_version, over: AtomicBool::new(false) })
     }
 
@@ -107,9 +109,8 @@ pub(crate) fn call_by_name(
     content_type: ContentType,
     deadline: Instant,
 ) -> Result<Call, CodecError> {
-    let name = ActorType::new(format!("{:?}", who.kind)).expect("these names are valid");
     Ok(Call {
-        target: ActorId::new(name, who.key()).expect("numbers are valid keys"),
+        target: who.id(),
         method: if script.is_some() { "run" } else { "look" }.into(),
         arguments: Payload::encode(content_type, "the arguments", &Arguments { script })?,
         context: CallContext { id, deadline, chain: Chain::default(), request: Default::default() },

@@ -12,12 +12,14 @@ use std::time::Duration;
 use greenroom_core::call::{Call, CallResult};
 use greenroom_core::journal::{Commit, RecordKind};
 use greenroom_core::{CallError, CallId};
-use greenroom_testing::{Event, Mutation, Observer, World};
+use greenroom_testing::{Event, Mutation, Nodes, Observer, World};
 use parking_lot::Mutex;
 
+use super::audience::Audience;
 use super::cast::Who;
 use super::channels::Channels;
 use super::letters::Letters;
+use super::locals::Locals;
 use super::model::Model;
 use super::order;
 use super::origins::Origins;
@@ -70,9 +72,11 @@ pub(crate) type Smuggler = Box<dyn Fn(Who, Script) + Send + Sync>;
 pub(crate) struct Witness {
     pub(crate) origins: Origins,
     pub(crate) calm: bool,
+    pub(super) cast: Vec<Who>,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) counts: Mutex<Counts>,
     pub(crate) world: OnceLock<Weak<World>>,
+    pub(crate) nodes: OnceLock<Weak<Nodes>>,
     pub(crate) smuggler: OnceLock<Smuggler>,
     pub(super) mutation: Option<Mutation>,
     pub(super) loss_window: Option<Duration>,
@@ -105,6 +109,8 @@ pub(super) struct State {
     pub(super) letters: Letters,
     pub(super) rhythm: Rhythm,
     pub(super) visits: Visits,
+    pub(super) audience: Audience,
+    pub(super) locals: Locals,
     /// How often each actor has applied a broadcast.
     pub(super) news: BTreeMap<(Who, PartId), usize>,
     pub(super) relaxed: Relaxed,
@@ -163,11 +169,13 @@ impl Witness {
         Arc::new(Self {
             origins: Origins::of(program),
             calm: program.calm,
+            cast: program.cast.clone(),
             loss_window: relaxed::loss_window(program),
             journal_gets_full: relaxed::journal_gets_full(program),
             stats: Mutex::default(),
             counts: Mutex::default(),
             world: OnceLock::new(),
+            nodes: OnceLock::new(),
             smuggler: OnceLock::new(),
             mutation,
             state: Mutex::new(state),
@@ -223,7 +231,7 @@ impl Witness {
         }
         let Some(origin) = self.origins.get(script.id) else { return };
         match origin.by {
-            Some(by @ (By::Tell | By::News)) if origin.from.is_relaxed() => {
+            Some(by @ (By::Tell | By::News(_))) if origin.from.is_relaxed() => {
                 let has_ended = state.has_ended(origin.from, origin.parent).then_some(());
                 let message =
                     || format!("№{} begins by {by:?}, but №{} has not ended", script.id, origin.parent);
@@ -240,7 +248,7 @@ impl Witness {
             Some(By::Topic) => self.is_heard(&state, who, script),
             Some(By::Overheard) => self.is_overheard(&state, who, script),
             Some(
-                by @ (By::Tell | By::News | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }),
+                by @ (By::Tell | By::News(_) | By::Reliable | By::Delayed | By::Ticks(_) | By::Step { .. }),
             ) if state.ran(origin.parent) == 0 => {
                 let message =
                     format!("№{} begins by {by:?}, but №{} is not durable", script.id, origin.parent);
@@ -249,13 +257,18 @@ impl Witness {
             _ => {}
         }
         let comes_twice = match origin.by {
-            Some(By::News) => Mutation::NewsComesTwice,
+            Some(By::News(_)) => Mutation::NewsComesTwice,
             Some(By::Overheard) => Mutation::OverheardTwice,
             _ => return,
         };
         if self.mutation == Some(comes_twice) && state.begun(script.id) == 1 {
             self.smuggle(who, script);
         }
+    }
+
+    /// Whether this mistake is planted.
+    pub(crate) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
     }
 
     /// A planted mistake lets an actor run a script.
@@ -373,12 +386,11 @@ impl Witness {
     pub(super) fn applied(&self, state: &mut State, who: Who, script: &Script, line: Line) {
         self.counts.lock().applied += 1;
         state.ran.entry(script.id).or_default().push(line);
+        self.announces(who, script);
         let Some(origin) = self.origins.get(script.id) else { return };
         self.counts.lock().count(origin.by);
-        if origin.by == Some(By::News) {
-            *state.news.entry((who, script.id)).or_default() += 1;
-        }
         match origin.by {
+            Some(By::News(_)) => *state.news.entry((who, script.id)).or_default() += 1,
             Some(By::Topic) => self.hears(state, who, script),
             Some(By::Overheard) => self.has_overheard(state, who, script.id),
             _ => {}
@@ -481,6 +493,12 @@ impl State {
     /// How many turns have run this script.
     pub(super) fn ran(&self, part: PartId) -> usize {
         self.ran.get(&part).map_or(0, Vec::len)
+    }
+
+    /// How often this actor has applied something that was only told to who is in memory.
+    pub(super) fn times_heard(&self, who: Who, part: PartId) -> usize {
+        let times = |of: &BTreeMap<(Who, PartId), usize>| of.get(&(who, part)).copied().unwrap_or(0);
+        times(&self.news) + times(&self.channels.overheard)
     }
 
     pub(super) fn begun(&self, part: PartId) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use greenroom_testing::Mutation;
 use serde::{Deserialize, Serialize};
 
 use super::super::actors::{GhostRef, KeeperRef, ScribeRef, ShelfRef};
@@ -10,6 +11,7 @@ use super::super::draw::Draw;
 use super::super::elders::ElderRef;
 use super::super::script::Script;
 use super::super::stage::{Failed, Stage, Turn};
+use super::super::witness;
 use super::{By, Kind, Sends, To};
 
 /// Tells all of a type.
@@ -28,6 +30,9 @@ impl Kind for Announce {
     }
 
     async fn play<S: Stage>(&self, _stage: &mut S, turn: &Turn<'_>) -> Result<(), Failed> {
+        if witness::ask(|witness| witness.has(Mutation::NewsAreLost)) {
+            return Ok(());
+        }
         let (cx, script) = (turn.cx, self.script.clone());
         Ok(match self.whom {
             Type::Keeper => cx.broadcast(|all: KeeperRef| all.run(script)),
@@ -39,7 +44,7 @@ impl Kind for Announce {
     }
 
     fn sends(&self) -> Vec<Sends<'_>> {
-        vec![Sends { script: &self.script, to: To::Listeners, by: By::News }]
+        vec![Sends { script: &self.script, to: To::Listeners, by: By::News(self.whom) }]
     }
 
     fn scripts_mut(&mut self) -> Vec<&mut Script> {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::cast::Who;
+use super::cast::{self, Who};
 use super::draw::Draw;
 use super::model::Model;
 use super::script::{PartId, Script};
@@ -94,8 +94,8 @@ pub(crate) enum By {
     Topic,
     /// A publication to who listens for as long as it is in memory.
     Overheard,
-    /// A broadcast.
-    News,
+    /// A broadcast to this type.
+    News(cast::Kind),
     /// A call that comes back, inside the turn that has lent its state.
     Visit,
     /// A step of a workflow.
@@ -187,6 +187,7 @@ kinds! {
     Rank in ranks,
     Overhear in sessions,
     Announce in announcements,
+    Note in ushers,
     Errand in errands,
     Fail in failures,
     Wait in waits,

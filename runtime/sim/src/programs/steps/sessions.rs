@@ -3,6 +3,7 @@
 use std::fmt;
 
 use greenroom_core::CallError;
+use greenroom_testing::Mutation;
 use serde::{Deserialize, Serialize};
 
 use super::super::channels::Change;
@@ -36,10 +37,14 @@ impl Kind for Overhear {
         let change = Change { pattern: self.pattern.clone(), whom: turn.who, stands: Some(0) };
         witness::with(|witness| witness.overhears(&change));
         let topic = turn.cx.topic::<Script>(&self.pattern);
-        if let Err(error) = subscription(&topic, turn.who).while_active().await {
-            let error = error.map_app(|error| CallError::Refused(error.message));
-            witness::with(|witness| witness.a_turn_is_told(&error));
-        }
+        let outcome = match witness::ask(|witness| witness.has(Mutation::SessionIsForgotten)) {
+            true => Ok(()),
+            false => subscription(&topic, turn.who).while_active().await,
+        };
+        witness::with(|witness| match outcome {
+            Ok(()) => witness.listens(turn.who, &self.pattern),
+            Err(error) => witness.a_turn_is_told(&error.map_app(|error| CallError::Refused(error.message))),
+        });
         Ok(())
     }
 }
