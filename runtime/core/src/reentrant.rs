@@ -29,12 +29,7 @@ impl Cx {
                 self.actor_id()
             )));
         }
-        let Some(mut window) = Window::<A>::open(self) else {
-            return Err(CallError::Invalid(format!(
-                "this turn of {} lends its state already; make one call after the other",
-                self.actor_id()
-            )));
-        };
+        let mut window = Window::<A>::open(self)?;
         let mut call = call;
         loop {
             let visit = tokio::select! {

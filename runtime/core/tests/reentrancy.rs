@@ -10,8 +10,9 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::poll;
 use greenroom_core::journal::{Record, RecordKind};
-use greenroom_core::{CallError, CallId, Cx, Map, Result};
+use greenroom_core::{ActorId, CallError, CallId, Cx, Map, Result};
 use greenroom_macros::{Actor, actor_methods};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use support::Node;
 use tokio::time::{sleep, timeout};
@@ -47,6 +48,15 @@ impl Shop {
         }
         self.stock += if outcome.is_ok() { 1000 } else { 2000 };
         Ok(shelf)
+    }
+
+    /// Lends the state two times, one after the other, and notes what became of the second time.
+    async fn order_twice(&mut self, cx: &Cx) -> Result<()> {
+        let broker = cx.actor::<Broker>("broker");
+        let lent = cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::TakeSlowly)).await;
+        let again = cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::TakeSlowly)).await;
+        LENT_AGAIN.lock().push((lent.is_ok(), again.as_ref().map_err(CallError::kind).err()));
+        Ok(again?)
     }
 
     /// The same without lending anything.
@@ -104,6 +114,9 @@ impl Shop {
         Ok(cx.reentrant(&mut Self::default(), cx.actor::<Broker>("broker").hear()).await?)
     }
 }
+
+/// What became of turns that lent their state two times: whether the first time went well, and how the second one failed.
+static LENT_AGAIN: Mutex<Vec<(bool, Option<&str>)>> = Mutex::new(Vec::new());
 
 /// What the broker does.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -298,6 +311,23 @@ async fn a_turn_that_runs_again_behind_a_move_lends_though_the_first_one_has_not
     node.move_all();
     assert_eq!(order().await.unwrap(), a_and(Some(2)));
     assert_eq!((shop.stock().await.unwrap(), heard(&node).await), (1101, (1, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_goes_on_behind_a_move_is_told_so_when_it_lends_again() {
+    let node = node();
+    let shard = |name: &str| name.parse::<ActorId>().unwrap().shard(node.engine.shards());
+    assert_ne!(shard("Shop/x"), shard("Broker/broker"), "the broker stays where it is and answers both");
+    let shop = node.actor::<Shop>("x");
+    let order = || shop.order_twice().call_id(CallId(9)).timeout(Duration::from_secs(60));
+    let mut first = Box::pin(order().into_future());
+    assert!(poll!(&mut first).is_pending());
+    sleep(Duration::from_secs(1)).await;
+    node.move_shard(shard("Shop/x"));
+    order().await.unwrap();
+    let mut lent_again = std::mem::take(&mut *LENT_AGAIN.lock());
+    lent_again.sort_unstable();
+    assert_eq!(lent_again, [(true, None), (true, Some("unavailable"))]);
 }
 
 /// Lends its state in turns of every promise to visits of every promise; relaxed if nothing is said.

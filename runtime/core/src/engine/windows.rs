@@ -13,6 +13,7 @@
 //! - A lending turn that is dropped drops its visits with it.
 
 use std::any::Any;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -69,17 +70,23 @@ pub(crate) struct Window<A> {
 }
 
 impl<A: Actor> Window<A> {
-    /// Opens the window of a turn; `None` if it has one.
-    pub(crate) fn open(turn: &Cx) -> Option<Self> {
+    /// Opens the window of a turn. `Invalid` if it has one; `Unavailable` if the turn has been repeated behind a move, and
+    /// that one has.
+    pub(crate) fn open<E>(turn: &Cx) -> Result<Self, CallError<E>> {
         let (door, visits) = mpsc::channel::<Visit<A>>(A::OPTIONS.mailbox);
         let (actor, epoch) = (turn.actor_id().clone(), turn.shard().epoch());
         let door = Door { actor, epoch, visits: Box::new(door) };
         let mut open = turn.engine().windows.open.lock();
-        if open.get(&turn.call_id()).is_some_and(|other| other.epoch >= epoch) {
-            return None;
+        match open.get(&turn.call_id()).map(|other| other.epoch.cmp(&epoch)) {
+            Some(Ordering::Greater) => return Err(CallError::Unavailable(MOVED_AWAY.into())),
+            Some(Ordering::Equal) => {
+                let message = "lends its state already; make one call after the other";
+                return Err(CallError::Invalid(format!("this turn of {} {message}", turn.actor_id())));
+            }
+            Some(Ordering::Less) | None => {}
         }
         open.insert(turn.call_id(), door);
-        Some(Self { turn: turn.clone(), visits })
+        Ok(Self { turn: turn.clone(), visits })
     }
 
     /// The next one who comes.

@@ -275,14 +275,18 @@ impl Node {
     /// Every shard is given up as a node does that stops or whose shards move, and opened again at the next epoch.
     #[allow(dead_code, reason = "not every test moves")]
     pub(crate) fn move_all(&self) {
-        let before = std::mem::take(&mut *self.shards.lock());
-        for (shard, owned) in before {
-            owned.close();
-            self.engine.step_down(shard);
-            let last = self.disk.last(shard).now_or_never().unwrap().unwrap();
-            self.disk.durable(&owned, last.seq);
-            self.open(shard);
-        }
+        let shards: Vec<_> = self.shards.lock().keys().copied().collect();
+        shards.into_iter().for_each(|shard| self.move_shard(shard));
+    }
+
+    /// The same with one shard.
+    pub(crate) fn move_shard(&self, shard: Shard) {
+        let owned = self.shards.lock().remove(&shard).unwrap();
+        owned.close();
+        self.engine.step_down(shard);
+        let last = self.disk.last(shard).now_or_never().unwrap().unwrap();
+        self.disk.durable(&owned, last.seq);
+        self.open(shard);
     }
 
     /// Every shard is lost to another node, and the engine has not been told yet.
