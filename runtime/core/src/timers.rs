@@ -1,11 +1,12 @@
 //! Timers and ticks, as turns set them: calls of an actor by itself that live as long as it is in memory.
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actor::{Actor, Method};
 use crate::cx::Cx;
-use crate::engine::{Cancel, NewTicker, NewTimer, SelfCall, TickState};
+use crate::engine::{Cancel, NewTicker, NewTimer, SelfCall, Ticker, Ticking};
 use crate::error::CallError;
 use crate::reference::Call;
 
@@ -26,18 +27,24 @@ impl Timer {
 }
 
 /// The ticks of an actor in memory. Dropping the handle changes nothing.
-#[derive(Debug, Clone)]
-pub struct Ticks(Arc<TickState>);
+#[derive(Clone)]
+pub struct Ticks(Arc<dyn Ticking>);
 
 impl Ticks {
     /// Ends the ticks. One that is due already may still come.
     pub fn stop(&self) {
-        self.0.stop();
+        self.0.state().stop();
     }
 
     /// How many ticks the actor could not take in time.
     pub fn skipped(&self) -> u64 {
-        self.0.skipped()
+        self.0.state().skipped()
+    }
+}
+
+impl Debug for Ticks {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticks").field("skipped", &self.skipped()).finish_non_exhaustive()
     }
 }
 
@@ -86,9 +93,9 @@ impl Cx {
             )));
         }
         let (call, period) = (self.self_call(call)?, Duration::from_secs_f64(hz.recip()));
-        let state = Arc::new(TickState::new(M::NAME));
-        self.send_at_end(Box::new(NewTicker { call, state: state.clone(), period }));
-        Ok(Ticks(state))
+        let ticker = Arc::new(Ticker::new(call, self.actor_id().clone()));
+        self.send_at_end(Box::new(NewTicker { ticker: ticker.clone(), period }));
+        Ok(Ticks(ticker))
     }
 
     /// How many ticks this actor could not take in time, since it came into memory.

@@ -128,7 +128,7 @@ impl Core {
     }
 
     /// Whether a call of this method may be answered without a look at filters, policies and the disk.
-    fn short_way<M: Method>(&self, caller: Option<&Cx>) -> bool {
+    pub(super) fn short_way<M: Method>(&self, caller: Option<&Cx>) -> bool {
         let options = &M::Actor::OPTIONS;
         let plain = !self.long_way && !options.stateless && matches!(options.on_panic, OnPanic::Reload);
         let keeps_nothing = !turn::commits::<M>() && !turn::only_remembers::<M>();

@@ -101,7 +101,7 @@ pub(crate) use sessions::{SESSION, SessionMessage, SessionSubscription};
 pub use snapshot::PlacementsPage;
 pub use state::OldState;
 pub use ticks::TickStats;
-pub(crate) use ticks::{NewTicker, TickState};
+pub(crate) use ticks::{NewTicker, Ticker, Ticking};
 pub(crate) use timers::{Cancel, NewTimer, SelfCall};
 pub use turn::MAX_STATE_BYTES;
 pub use types::MethodEntry;

@@ -2,19 +2,24 @@
 //!
 //! One task per rate drives all actors of the node that tick so. It divides the period into slots and the actors among
 //! them, so that the work is spread evenly, and runs the turns of actors that are idle in place: no task, no channel and
-//! no encoding per tick. An actor that is busy gets its tick as soon as it is free; if that is not before its next one,
-//! the tick is **skipped and counted**: ticks never pile up. A node that cannot keep up skips whole slots the same way.
+//! no encoding per tick, and if the method cannot wait not even a future. An actor that is busy gets its tick as soon as
+//! it is free; if that is not before its next one, the tick is **skipped and counted**: ticks never pile up. A node that
+//! cannot keep up skips whole slots the same way.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::activation::{Activation, AnyActivation, Entry};
+use super::begin::Begun;
+use super::directory::Found;
 use super::post::Outgoing;
 use super::timers::SelfCall;
 use super::turn::{self, CallForm, Progress};
@@ -35,7 +40,7 @@ const IN_A_ROW: usize = 64;
 #[derive(Default)]
 pub(super) struct Ticks {
     rates: Mutex<HashMap<Duration, Arc<Rate>>>,
-    by_actor: Mutex<HashMap<ActorId, Vec<Arc<TickState>>>>,
+    by_actor: Mutex<HashMap<ActorId, Vec<Arc<dyn Ticking>>>>,
     done: AtomicU64,
     skipped: AtomicU64,
 }
@@ -51,23 +56,16 @@ pub struct TickStats {
     pub tickers: u64,
 }
 
-/// What a ticker and its handle share.
-#[derive(Debug)]
+/// What ticks and whoever made it tick share.
+#[derive(Default)]
 pub(crate) struct TickState {
-    /// An actor ticks at one rate with one method.
-    method: &'static str,
     stopped: AtomicBool,
-    skipped: AtomicU64,
     /// A tick waits for the actor, or its turn runs on a task of its own.
     busy: AtomicBool,
+    skipped: AtomicU64,
 }
 
 impl TickState {
-    pub(crate) fn new(method: &'static str) -> Self {
-        let (stopped, skipped, busy) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
-        Self { method, stopped, skipped, busy }
-    }
-
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -80,122 +78,136 @@ impl TickState {
 /// The actors of one rate.
 struct Rate {
     period: Duration,
+    /// Emptied by the driver for as long as it does a slot's ticks.
     slots: Vec<Mutex<Vec<Arc<dyn Ticking>>>>,
     next_slot: AtomicUsize,
 }
 
-/// An actor that ticks, whatever its type.
-trait Ticking: Send + Sync {
-    /// Does one tick; false if there will be no more.
-    fn tick(self: Arc<Self>, engine: &Arc<Core>, period: Duration) -> bool;
-    fn state(&self) -> &Arc<TickState>;
+/// An actor that ticks with one method, whatever its type.
+pub(crate) trait Ticking: Send + Sync {
+    fn state(&self) -> &TickState;
     fn actor(&self) -> &ActorId;
+    fn method(&self) -> &'static str;
+    /// Does one tick if the actor is idle.
+    fn tick(&self, engine: &Arc<Core>) -> Ticked;
+    /// Does one tick as soon as the actor is idle, but not later than this.
+    fn tick_later(self: Arc<Self>, engine: Arc<Core>, late: Instant) -> BoxFuture<'static, ()>;
 }
 
-/// A ticker that has not begun yet: it begins when the turn that set it has ended well.
+/// What became of a tick.
+pub(crate) enum Ticked {
+    Done,
+    /// Its turn goes on here.
+    Unfinished(BoxFuture<'static, ()>),
+    /// The actor must be waited for.
+    NotNow,
+    /// There will be no more.
+    Over,
+}
+
+/// Makes ticks, when the turn that set them has ended well.
 pub(crate) struct NewTicker<M: Method> {
-    pub(crate) call: SelfCall<M>,
-    pub(crate) state: Arc<TickState>,
+    pub(crate) ticker: Arc<Ticker<M>>,
     pub(crate) period: Duration,
 }
 
 impl<M: Method> Outgoing for NewTicker<M> {
     fn send(self: Box<Self>) {
-        let Self { call, state, period } = *self;
-        let Some(activation) = call.activation() else { return };
-        let actor = activation.id().clone();
-        let ticker = Arc::new(Ticker::<M> { call, state: state.clone(), actor: actor.clone() });
-        let engine = activation.engine();
-        let mut by_actor = engine.ticks.by_actor.lock();
-        let states = by_actor.entry(actor).or_default();
-        // `#[on_activate]` runs again after a turn that was rolled back.
-        states.iter().filter(|earlier| earlier.method == state.method).for_each(|earlier| earlier.stop());
-        states.push(state);
-        drop(by_actor);
-        engine.begin_ticking(ticker, period);
+        let Self { ticker, period } = *self;
+        if let Some(activation) = ticker.call.activation() {
+            activation.engine().begin_ticking(ticker, period);
+        }
     }
 
     fn give_up(self: Box<Self>, _engine: &Core) {}
 }
 
-struct Ticker<M: Method> {
+/// What every tick looks at comes first: an actor that has not ticked for a period is in no cache.
+#[repr(C)]
+pub(crate) struct Ticker<M: Method> {
+    state: TickState,
     call: SelfCall<M>,
-    state: Arc<TickState>,
     actor: ActorId,
 }
 
-impl<M: Method> Ticking for Ticker<M> {
-    fn tick(self: Arc<Self>, engine: &Arc<Core>, period: Duration) -> bool {
-        let Some(activation) = self.call.activation() else { return false };
-        if self.state.stopped.load(Ordering::Relaxed) || engine.turns.is_draining() {
-            return false;
-        }
-        if self.state.busy.load(Ordering::Acquire) {
-            engine.skip_tick(&self.state);
-            return true;
-        }
-        if !self.run_here(engine, &activation) {
-            self.state.busy.store(true, Ordering::Release);
-            let (late, engine) = (engine.env.now() + period, engine.clone());
-            engine.env.spawn(Box::pin(self.run_later(engine.clone(), activation, late)));
-        }
-        true
+impl<M: Method> Ticker<M> {
+    pub(crate) fn new(call: SelfCall<M>, actor: ActorId) -> Self {
+        Self { state: TickState::default(), call, actor }
     }
 
-    fn state(&self) -> &Arc<TickState> {
+    /// Runs the whole turn of a method that cannot wait.
+    fn run_now(&self, engine: &Arc<Core>, activation: &Arc<dyn AnyActivation>) -> Ticked {
+        let (Some(found), Ok(arguments)) = (Found::new(activation), self.call.arguments()) else {
+            return Ticked::NotNow;
+        };
+        match engine.run_now::<M>(&found, None, &|| self.call.context(engine), arguments) {
+            Begun::Done(_) => Ticked::Done,
+            Begun::Suspended(answer) => Ticked::Unfinished(answer.map(drop).boxed()),
+            Begun::Waiting(_) | Begun::NotNow(_) => Ticked::NotNow,
+        }
+    }
+
+    /// Runs the turn in place as far as it goes.
+    fn run_here(&self, engine: &Arc<Core>, activation: Arc<Activation<M::Actor>>) -> Ticked {
+        let pace = activation.table().pace().clone();
+        // Filters and traces are looked after where the tick has a task of its own.
+        if engine.long_way
+            || !inline::may_run_here(&pace)
+            || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err()
+        {
+            return Ticked::NotNow;
+        }
+        let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };
+        let Some(mut guard) = activation.enter_now(entry) else { return Ticked::NotNow };
+        if guard.loaded().is_none() {
+            return Ticked::NotNow;
+        }
+        let Ok(arguments) = self.call.arguments() else { return Ticked::NotNow };
+        let cx = turn::cx::<M>(&guard, || self.call.context(engine));
+        let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
+        let mut turn = inline::Turn::new(inline::sample(&pace), turn);
+        if turn.poll_here(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return Ticked::Done;
+        }
+        let env = &engine.env;
+        Ticked::Unfinished(turn.hand_over(env, env.now() + DEFAULT_DEADLINE).map(drop).boxed())
+    }
+}
+
+impl<M: Method> Ticking for Ticker<M> {
+    fn state(&self) -> &TickState {
         &self.state
     }
 
     fn actor(&self) -> &ActorId {
         &self.actor
     }
-}
 
-impl<M: Method> Ticker<M> {
-    /// Runs the turn in place if the actor is idle; false if it must wait.
-    fn run_here(self: &Arc<Self>, engine: &Arc<Core>, activation: &Arc<Activation<M::Actor>>) -> bool {
-        let pace = activation.table().pace();
-        // Filters and traces are looked after where the tick has a task of its own.
-        if engine.long_way
-            || !inline::may_run_here(pace)
-            || engine.check_supervision::<M::Actor, ()>(activation.id()).is_err()
-        {
-            return false;
-        }
-        let entry = Entry { exclusive: M::Access::EXCLUSIVE, reenter: false, mailbox: 0 };
-        let Some(mut guard) = activation.clone().enter_now(entry) else { return false };
-        if guard.loaded().is_none() {
-            return false;
-        }
-        let Ok(arguments) = self.call.arguments() else { return false };
-        engine.ticks.done.fetch_add(1, Ordering::Relaxed);
-        let cx = turn::cx::<M>(&guard, || self.call.context(engine));
-        let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
-        let mut turn = inline::Turn::new(inline::sample(pace), turn);
-        if let Poll::Ready(_outcome) = turn.poll_here(&mut Context::from_waker(Waker::noop())) {
-            return true;
-        }
-        // The next tick waits for the end of this one.
-        self.state.busy.store(true, Ordering::Release);
-        let (this, env) = (self.clone(), engine.env.clone());
-        let rest = turn.hand_over(&env, env.now() + DEFAULT_DEADLINE);
-        env.spawn(Box::pin(async move {
-            drop(rest.await);
-            this.state.busy.store(false, Ordering::Release);
-        }));
-        true
+    fn method(&self) -> &'static str {
+        M::NAME
     }
 
-    /// Waits for the actor until its next tick is due.
-    async fn run_later(
-        self: Arc<Self>,
-        engine: Arc<Core>,
-        activation: Arc<Activation<M::Actor>>,
-        late: Instant,
-    ) {
-        let mut context = self.call.context(&engine);
-        // What went wrong, and what a filter refused, is counted with the type's calls.
-        if let Ok(around) = engine.around::<M>(activation.id(), Way::Tick, &mut context) {
+    fn tick(&self, engine: &Arc<Core>) -> Ticked {
+        if engine.turns.is_draining() {
+            return Ticked::Over;
+        }
+        let Some(activation) = self.call.in_memory() else { return Ticked::Over };
+        let ticked = match M::IMMEDIATE && engine.short_way::<M>(None) {
+            true => self.run_now(engine, &(activation.clone() as Arc<dyn AnyActivation>)),
+            false => self.run_here(engine, activation.clone()),
+        };
+        match ticked {
+            Ticked::NotNow if activation.is_gone() => Ticked::Over,
+            ticked => ticked,
+        }
+    }
+
+    fn tick_later(self: Arc<Self>, engine: Arc<Core>, late: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let Some(activation) = self.call.activation() else { return };
+            let mut context = self.call.context(&engine);
+            // What went wrong, and what a filter refused, is counted with the type's calls.
+            let Ok(around) = engine.around::<M>(activation.id(), Way::Tick, &mut context) else { return };
             match timeout_at(late, self.call.enter(&activation, &context)).await {
                 Ok(Ok(Some(guard))) => {
                     engine.ticks.done.fetch_add(1, Ordering::Relaxed);
@@ -205,27 +217,24 @@ impl<M: Method> Ticker<M> {
                 Ok(Ok(None)) => {}
                 Ok(Err(_)) | Err(_) => engine.skip_tick(&self.state),
             }
-        }
-        self.state.busy.store(false, Ordering::Release);
+        })
     }
 }
 
 impl Core {
     /// What the ticks of this node have done.
     pub fn tick_stats(&self) -> TickStats {
-        let rates = self.ticks.rates.lock();
-        let slots = rates.values().flat_map(|rate| &rate.slots);
         TickStats {
             done: self.ticks.done.load(Ordering::Relaxed),
             skipped: self.ticks.skipped.load(Ordering::Relaxed),
-            tickers: slots.map(|slot| slot.lock().len() as u64).sum(),
+            tickers: self.ticks.by_actor.lock().values().map(|tickers| tickers.len() as u64).sum(),
         }
     }
 
     /// How many ticks of this actor were skipped since it came into memory.
     pub(crate) fn skipped_ticks(&self, actor: &ActorId) -> u64 {
         let by_actor = self.ticks.by_actor.lock();
-        by_actor.get(actor).map_or(0, |states| states.iter().map(|state| state.skipped()).sum())
+        by_actor.get(actor).map_or(0, |tickers| tickers.iter().map(|ticker| ticker.state().skipped()).sum())
     }
 
     fn skip_tick(&self, state: &TickState) {
@@ -234,6 +243,13 @@ impl Core {
     }
 
     fn begin_ticking(self: &Arc<Self>, ticker: Arc<dyn Ticking>, period: Duration) {
+        let mut by_actor = self.ticks.by_actor.lock();
+        let tickers = by_actor.entry(ticker.actor().clone()).or_default();
+        // `#[on_activate]` runs again after a turn that was rolled back.
+        let same = |earlier: &&Arc<dyn Ticking>| earlier.method() == ticker.method();
+        tickers.iter().filter(same).for_each(|earlier| earlier.state().stop());
+        tickers.push(ticker.clone());
+        drop(by_actor);
         let mut rates = self.ticks.rates.lock();
         let rate = rates.entry(period).or_insert_with(|| {
             let rate = Arc::new(Rate::new(period));
@@ -244,11 +260,11 @@ impl Core {
         rate.add(ticker);
     }
 
-    fn forget_ticker(&self, ticker: &dyn Ticking) {
+    fn forget_ticker(&self, ticker: &Arc<dyn Ticking>) {
         let mut by_actor = self.ticks.by_actor.lock();
-        if let Some(states) = by_actor.get_mut(ticker.actor()) {
-            states.retain(|state| !Arc::ptr_eq(state, ticker.state()));
-            if states.is_empty() {
+        if let Some(tickers) = by_actor.get_mut(ticker.actor()) {
+            tickers.retain(|other| !Arc::ptr_eq(other, ticker));
+            if tickers.is_empty() {
                 by_actor.remove(ticker.actor());
             }
         }
@@ -256,22 +272,50 @@ impl Core {
 
     /// Does one slot's ticks, or skips them because they come too late.
     async fn tick_slot(self: &Arc<Self>, rate: &Rate, slot: usize, skip: bool) {
-        let tickers = rate.slots[slot].lock().clone();
-        let mut over = Vec::new();
-        for (at, ticker) in tickers.into_iter().enumerate() {
+        let slot = &rate.slots[slot];
+        let mut tickers = std::mem::take(&mut *slot.lock());
+        for at in (0..tickers.len()).rev() {
             if skip {
-                self.skip_tick(ticker.state());
-            } else if !ticker.clone().tick(self, rate.period) {
-                over.push(ticker);
+                self.skip_tick(tickers[at].state());
+            } else if !self.tick_once(&tickers[at], rate.period) {
+                self.forget_ticker(&tickers.swap_remove(at));
             }
-            if at % IN_A_ROW == IN_A_ROW - 1 {
+            if at % IN_A_ROW == 0 {
                 tokio::task::yield_now().await;
             }
         }
-        if !over.is_empty() {
-            rate.slots[slot].lock().retain(|ticker| !over.iter().any(|gone| Arc::ptr_eq(gone, ticker)));
-            over.iter().for_each(|ticker| self.forget_ticker(&**ticker));
+        let mut slot = slot.lock();
+        tickers.append(&mut slot);
+        *slot = tickers;
+    }
+
+    /// Does one tick, or skips it. False if there will be no more.
+    fn tick_once(self: &Arc<Self>, ticker: &Arc<dyn Ticking>, period: Duration) -> bool {
+        let state = ticker.state();
+        if state.stopped.load(Ordering::Relaxed) {
+            return false;
         }
+        if state.busy.load(Ordering::Acquire) {
+            self.skip_tick(state);
+            return true;
+        }
+        let rest = match ticker.tick(self) {
+            Ticked::Over => return false,
+            Ticked::NotNow => ticker.clone().tick_later(self.clone(), self.env.now() + period),
+            done => {
+                self.ticks.done.fetch_add(1, Ordering::Relaxed);
+                let Ticked::Unfinished(rest) = done else { return true };
+                rest
+            }
+        };
+        // The next tick waits for the end of this one.
+        state.busy.store(true, Ordering::Release);
+        let ticker = ticker.clone();
+        self.env.spawn(Box::pin(async move {
+            rest.await;
+            ticker.state().busy.store(false, Ordering::Release);
+        }));
+        true
     }
 }
 

@@ -113,7 +113,12 @@ impl<M: Method> SelfCall<M> {
 
     /// The activation, if it is in memory.
     pub(super) fn activation(&self) -> Option<Arc<Activation<M::Actor>>> {
-        self.activation.upgrade().filter(|activation| !activation.is_gone())
+        self.in_memory().filter(|activation| !activation.is_gone())
+    }
+
+    /// The activation, if it is in memory or leaving it: whoever has not entered it cannot tell.
+    pub(super) fn in_memory(&self) -> Option<Arc<Activation<M::Actor>>> {
+        self.activation.upgrade()
     }
 
     pub(super) fn arguments(&self) -> Result<M::Arguments, CallError<M::Error>> {
