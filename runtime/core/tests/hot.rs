@@ -84,6 +84,15 @@ impl Desk {
         Ok(cx.actor::<Self>(cx.key()).call_itself().await?)
     }
 
+    async fn knock_at_itself(&mut self, cx: &Cx) -> Result<()> {
+        Ok(cx.actor::<Self>(cx.key()).knock().await?)
+    }
+
+    async fn tick_slowly(&mut self, cx: &Cx) -> Result<()> {
+        cx.ticks(1.0, cx.actor::<Self>(cx.key()).work())?;
+        Ok(())
+    }
+
     async fn work(&mut self) {
         sleep(Duration::from_secs(30)).await;
     }
@@ -93,6 +102,18 @@ impl Desk {
     async fn knock(&mut self) {}
 
     async fn put_down(&mut self) {}
+}
+
+/// Its turns commit.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Drawer {}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Drawer {
+    async fn call_itself(&mut self, cx: &Cx) -> Result<()> {
+        Ok(cx.actor::<Self>(cx.key()).call_itself().await?)
+    }
 }
 
 impl Node {
@@ -108,8 +129,6 @@ impl Node {
 async fn what_never_comes_to_its_turn_is_counted_whatever_way_it_was_asked_for() {
     let node = Arc::new(Node::new::<Desk>());
     let desk = node.actor::<Desk>("front");
-    desk.call_itself().await.unwrap_err();
-    assert_eq!(node.counted("call_itself"), (2, 2), "the inner call is a deadlock");
     desk.set_alarm().await.unwrap();
     let mut working = Box::pin(desk.work().timeout(Duration::from_secs(60)));
     assert!(poll!(&mut working).is_pending());
@@ -137,4 +156,26 @@ async fn what_never_comes_to_its_turn_is_counted_whatever_way_it_was_asked_for()
     assert_eq!(node.counted("ring"), (1, 1), "there is no room for a timer's turn either");
     sleep(Duration::from_secs(10)).await;
     assert_eq!(node.counted("knock"), (1, 1), "its deadline has passed");
+}
+
+/// The inner call is refused, so the outer one fails: on the short way of each kind of method, and on the long one.
+#[tokio::test]
+async fn a_call_that_closes_a_cycle_is_counted() {
+    let node = Node::new::<Desk>();
+    let desk = node.actor::<Desk>("front");
+    desk.call_itself().await.unwrap_err();
+    desk.knock_at_itself().await.unwrap_err();
+    let counted = ["call_itself", "knock_at_itself", "knock"].map(|method| node.counted(method));
+    assert_eq!(counted, [(2, 2), (1, 1), (1, 1)]);
+    let node = Node::new::<Drawer>();
+    node.actor::<Drawer>("upper").call_itself().await.unwrap_err();
+    assert_eq!(node.counted("call_itself"), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_takes_too_long_is_counted() {
+    let node = Arc::new(Node::new::<Desk>());
+    node.actor::<Desk>("front").tick_slowly().await.unwrap();
+    sleep(Duration::from_secs(13)).await;
+    assert_eq!(node.counted("work"), (1, 1));
 }

@@ -224,9 +224,21 @@ impl Core {
         let actor = call.target;
         let subscription =
             Subscription { actor, method, arguments: Vec::new(), priority: 0, consumes: false };
-        let gone = SessionSubscription { pattern, subscription };
-        self.forget_session(&gone);
-        self.tell_channel(&gone.pattern, "leave", &Leave { session: &gone });
+        self.end_session(&SessionSubscription { pattern, subscription });
+    }
+
+    /// Ends a subscription whose activation has gone. If the actor has come back and listens again, that stays.
+    fn end_session(&self, session: &SessionSubscription) {
+        {
+            let mut held = self.sessions.held.lock();
+            let activation = held.by.get(&session.key()).map(|(activation, _)| activation);
+            if activation.is_some_and(|activation| self.is_in_memory(&session.subscription.actor, activation))
+            {
+                return;
+            }
+            held.by.remove(&session.key());
+        }
+        self.tell_channel(&session.pattern, "leave", &Leave { session });
     }
 
     fn is_in_memory(&self, actor: &ActorId, activation: &Weak<dyn AnyActivation>) -> bool {
@@ -243,8 +255,7 @@ impl Core {
             if self.is_in_memory(&session.subscription.actor, &activation) {
                 renewed.entry(channel(&session.pattern).to_owned()).or_default().push(session);
             } else {
-                self.forget_session(&session);
-                self.tell_channel(&session.pattern, "leave", &Leave { session: &session });
+                self.end_session(&session);
             }
         }
         for (channel, sessions) in renewed {

@@ -169,8 +169,13 @@ impl<M: Method> Ticker<M> {
         if turn.poll_here(&mut Context::from_waker(Waker::noop())).is_ready() {
             return Ticked::Done;
         }
-        let env = &engine.env;
-        Ticked::Unfinished(turn.hand_over(env, env.now() + DEFAULT_DEADLINE).map(drop).boxed())
+        let rest = turn.hand_over(&engine.env, engine.env.now() + DEFAULT_DEADLINE);
+        let engine = engine.clone();
+        Ticked::Unfinished(Box::pin(async move {
+            if let Err(why) = rest.await {
+                drop(engine.answered::<M, ()>(Err(Progress::default().interrupted(why))));
+            }
+        }))
     }
 }
 

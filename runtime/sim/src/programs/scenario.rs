@@ -57,9 +57,10 @@ async fn run(seed: u64, program: Program, mutation: Option<Mutation>) -> Report<
     let theatre = Theatre::new(seed, program, mutation);
     let (world, witness) = (theatre.world.clone(), theatre.witness.clone());
     let _entered = witness::enter(&witness);
-    let smuggler = theatre.clone();
+    // The theatre holds its witness.
+    let smuggler = Arc::downgrade(&theatre);
     let _ = witness.smuggler.set(Box::new(move |to, script| {
-        let theatre = smuggler.clone();
+        let Some(theatre) = smuggler.upgrade() else { return };
         theatre.world.clone().spawn(async move {
             let id = CallId(theatre.world.draw(|random| random.u128(..)));
             let deadline = Instant::now() + Duration::from_secs(5);
