@@ -161,8 +161,11 @@ fn every_planted_mistake_is_found() {
 #[test]
 fn a_failing_program_is_made_small_and_replays() {
     let mistake = Some(Mutation::RollbackIsLost);
+    let programs: Vec<_> = (0..SEEDS).map(programs::read).collect();
+    // Nothing else goes wrong there, so little is needed.
+    let seeds = seeds_with(&programs, &["Refuse", CALM]);
     let seed =
-        (0..SEEDS).find(|seed| simulate(*seed, mistake).violation.is_some()).expect("the mistake is found");
+        seeds.into_iter().find(|seed| simulate(*seed, mistake).violation.is_some()).expect("it is found");
     let shrunk = programs::shrink(seed, mistake).expect("the seed fails");
     let again = programs::simulate(seed, mistake, &shrunk.without);
     assert_eq!(again.hash, shrunk.report.hash);
