@@ -6,6 +6,9 @@
 //! - *depth*: a chain of inline calls deepens one poll; past [`MAX_DEPTH`] the next turn gets its own task at once;
 //! - *time*: turns that are made together run one after the other; a type whose turns have been long (a moving average
 //!   of one measured turn in [`SAMPLE`] above [`LONG`]) is not run in place.
+//!
+//! **Order**: also a turn that is not run in place takes its place in the mailbox there, in its caller's poll, and moves
+//! behind that ([`place_taken`]). Tasks that are started in one order come to the mailbox in any.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -32,6 +35,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// How many turns this thread has begun since a moment before the last sample.
     static BEGUN: Cell<u32> = const { Cell::new(0) };
+    /// The turn that is being polled is to take its place and no more.
+    static ONLY_PLACE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The pace, if the turn that now begins is one of those that are measured.
@@ -90,6 +95,16 @@ impl<T: Send + 'static> Turn<T> {
         Pin::new(self).poll(task)
     }
 
+    /// The turn's first poll, in its caller's: as far as it comes if it may run `here`, else to its place in the mailbox.
+    /// If it has not ended then, it must be polled by a task.
+    pub(super) fn begin(&mut self, here: bool, task: &mut Context<'_>) -> Poll<T> {
+        if here {
+            return self.poll_here(task);
+        }
+        let (_nested, _only_place) = (Nested::enter(), OnlyPlace::begin());
+        self.turn.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
     /// Runs the turn to its end or to its deadline on a task of its own. Dropping the returned future drops the turn at
     /// its next suspension.
     pub(crate) fn hand_over(
@@ -108,24 +123,13 @@ pub(crate) fn may_run_here(pace: &Pace) -> bool {
 
 /// Runs a turn to its end or to its deadline, in place while it can. Dropping the returned future drops the turn at its
 /// next suspension.
-pub(crate) fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     env: &SharedEnv,
     pace: &Arc<Pace>,
-    deadline: Instant,
-    turn: impl Future<Output = T> + Send + 'static,
-) -> impl Future<Output = Result<T, Interrupted>> + Send {
-    run_measured(env, pace, sample(pace), deadline, turn)
-}
-
-/// The same for a turn that is measured if [`sample`] has said so.
-pub(crate) async fn run_measured<T: Send + 'static>(
-    env: &SharedEnv,
-    pace: &Arc<Pace>,
-    measure: Option<Arc<Pace>>,
     deadline: Instant,
     turn: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Interrupted> {
-    let mut turn = Turn::new(measure, turn);
+    let mut turn = Turn::new(sample(pace), turn);
     if may_run_here(pace) {
         let first = poll_fn(|task| Poll::Ready(turn.poll_here(task)));
         if let Poll::Ready(result) = first.await {
@@ -135,12 +139,31 @@ pub(crate) async fn run_measured<T: Send + 'static>(
     turn.hand_over(env, deadline).await
 }
 
-/// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task.
-pub(super) fn poll_in_place<T>(pace: &Arc<Pace>, turn: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    poll_measured(sample(pace), turn)
+/// The same for a turn that takes its place in the mailbox in its caller's poll in any case. It is measured if [`sample`]
+/// has said so.
+pub(crate) async fn run_in_order<T: Send + 'static>(
+    env: &SharedEnv,
+    pace: &Arc<Pace>,
+    measure: Option<Arc<Pace>>,
+    deadline: Instant,
+    turn: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Interrupted> {
+    let (mut turn, here) = (Turn::new(measure, turn), may_run_here(pace));
+    let first = poll_fn(|task| Poll::Ready(turn.begin(here, task)));
+    match first.await {
+        Poll::Ready(result) => Ok(result),
+        Poll::Pending => turn.hand_over(env, deadline).await,
+    }
 }
 
-/// The same for a turn that is measured if [`sample`] has said so.
+/// Suspends a turn that has its place in the mailbox, if it is to come no further in the poll that it is in. Nothing wakes
+/// it: a task polls it again in any case.
+pub(super) fn place_taken() -> impl Future<Output = ()> {
+    poll_fn(|_| if ONLY_PLACE.take() { Poll::Pending } else { Poll::Ready(()) })
+}
+
+/// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task. It is measured if
+/// [`sample`] has said so.
 pub(super) fn poll_measured<T>(
     measure: Option<Arc<Pace>>,
     turn: Pin<&mut impl Future<Output = T>>,
@@ -204,6 +227,22 @@ impl<'a> Measured<'a> {
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
         self.pace.measured(self.begun.elapsed());
+    }
+}
+
+/// Turns that are polled take their places only, until this is dropped.
+struct OnlyPlace;
+
+impl OnlyPlace {
+    fn begin() -> Self {
+        ONLY_PLACE.set(true);
+        Self
+    }
+}
+
+impl Drop for OnlyPlace {
+    fn drop(&mut self) {
+        ONLY_PLACE.set(false);
     }
 }
 

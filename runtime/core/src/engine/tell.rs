@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::begin::met;
 use super::drain::Running;
+use super::inline::Turn;
 use super::turn::{self, CallForm, Progress};
 use super::{Begun, Core, inline, post};
 use crate::actor::Method;
@@ -138,8 +140,8 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
     let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) else { return };
     let (pace, deadline, target) = (table.pace(), message.context.deadline, message.target.clone());
     let here = inline::may_run_here(pace);
-    let mut told = Box::pin(run::<M>(Running::new(engine.clone()), shard, message, here));
-    if inline::poll_in_place(pace, told.as_mut()).is_pending() {
+    let mut told = Turn::new(inline::sample(pace), run::<M>(Running::new(engine.clone()), shard, message));
+    if told.begin(here, &mut Context::from_waker(Waker::noop())).is_pending() {
         let later = engine.clone();
         engine.env.spawn(Box::pin(async move {
             if tokio::time::timeout_at(deadline, told).await.is_err() {
@@ -153,13 +155,13 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
     }
 }
 
-async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Message<M>, here: bool) {
+async fn run<M: Method>(running: Running, shard: Arc<OwnedShard>, message: Message<M>) {
     let Message { target, mut context, arguments, form, encoded } = message;
     let engine = running.engine().clone();
     let again = encoded.map(|encoded| (context.clone(), encoded));
     let outcome = match engine.around::<M>(&target, Way::Tell, &mut context) {
         Ok(around) => {
-            let turn = turn_of::<M>(&engine, &shard, &target, context, arguments, form, here);
+            let turn = turn_of::<M>(&engine, &shard, &target, context, arguments, form);
             let outcome = engine.answered::<M, _>(around.within(turn).await);
             around.ended(&outcome);
             outcome
@@ -200,14 +202,9 @@ async fn turn_of<M: Method>(
     context: CallContext,
     arguments: M::Arguments,
     form: CallForm,
-    here: bool,
 ) -> Result<(), CallError<M::Error>> {
     let mut guard = turn::enter::<M>(engine, shard, target, &context).await?;
     let cx = turn::cx::<M>(&guard, || context);
-    if !here {
-        // The place is taken; the turn itself runs on a task of its own.
-        tokio::task::yield_now().await;
-    }
     if let Some(stored) = turn::applied_before::<M>(&mut guard, &cx, &form) {
         return stored.map(drop);
     }

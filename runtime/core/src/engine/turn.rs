@@ -173,7 +173,7 @@ async fn run<M: Method>(
             turn::<M>(guard, cx, progress, arguments, form).await
         })
     };
-    let outcome = match inline::run_measured(&engine.env, table.pace(), measure, deadline, turn).await {
+    let outcome = match inline::run_in_order(&engine.env, table.pace(), measure, deadline, turn).await {
         Ok(outcome) => outcome,
         Err(interrupted) => engine.answered::<M, _>(Err(progress.interrupted(interrupted))),
     };
@@ -291,6 +291,7 @@ pub(super) async fn enter<M: Method>(
             Err(EnterError::Overloaded) => return Err(mailbox_is_full::<M>(target)),
         }
     };
+    inline::place_taken().await;
     engine.check_supervision::<M::Actor, _>(target)?;
     // The turns that a draining node still runs may need each other; only new work is turned away.
     if engine.turns.is_draining() && context.chain.frames().next().is_none() {
