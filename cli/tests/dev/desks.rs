@@ -1,9 +1,8 @@
 //! A node of the tests. It serves desks, which take letters while they are open and tell those who listen.
 
-use std::time::Duration;
-
 use greenroom::{Actor, AppError, CallError, Cx, Feed, Items, Result, Runtime, RuntimeError, actor_methods};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 const LETTERS: Feed<String> = Feed::new("letters");
 
@@ -45,11 +44,7 @@ impl Desk {
 
     /// Waits until two desks do this, and calls the other one, which can answer when its own turn is over.
     async fn ask_when_two_have_come(&mut self, cx: &Cx, other: String) -> Result<String> {
-        let door = cx.actor::<Door>("street");
-        door.come().await?;
-        while door.have_come().await? < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        cx.actor::<Door>("street").come_as_two().await?;
         match cx.actor::<Self>(other).taken().await {
             Ok(_) => Ok("answered".into()),
             Err(CallError::Deadlock { path }) => Ok(path.join(" → ")),
@@ -62,19 +57,21 @@ impl Desk {
     }
 }
 
-/// Counts who has come.
+/// Knows how many have come.
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(volatile)]
-struct Door(u32);
+struct Door {
+    #[serde(skip)]
+    come: watch::Sender<u32>,
+}
 
 #[actor_methods]
 impl Door {
-    fn come(&mut self) {
-        self.0 += 1;
-    }
-
-    fn have_come(&self) -> u32 {
-        self.0
+    /// Waits for the second one.
+    async fn come_as_two(&self) -> Result<()> {
+        self.come.send_modify(|come| *come += 1);
+        self.come.subscribe().wait_for(|come| *come >= 2).await?;
+        Ok(())
     }
 }
 

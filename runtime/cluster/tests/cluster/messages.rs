@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{Cluster, Node, key_owned_by};
-use crate::routing::{give, knows_epoch};
+use crate::routing::{give, knows_epoch, take_requests};
 
 /// Waits until the counter has come to this.
 async fn reaches(node: &Node, key: &str, expected: i64) {
@@ -46,9 +46,12 @@ async fn a_message_waits_for_the_map_instead_of_going_in_circles() {
     nodes[2].map_frozen.send_replace(true);
     give(&cluster, &key, &nodes[2]).await;
     knows_epoch(&nodes[0], &key, 2).await;
+    take_requests(&cluster);
     // The new owner does not know that it is one; by its map the old one is.
     nodes[0].counter(&key).add(4).tell().unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Time for some circles, if it went in any.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(take_requests(&cluster), ["n-2"]);
     nodes[2].map_frozen.send_replace(false);
     reaches(&nodes[0], &key, 4).await;
 }

@@ -31,7 +31,7 @@ pub(crate) async fn knows_epoch(node: &Node, key: &str, epoch: u64) {
     node.driver.map().watch().wait_for(known).await;
 }
 
-fn take_requests(cluster: &Cluster) -> Vec<String> {
+pub(crate) fn take_requests(cluster: &Cluster) -> Vec<String> {
     std::mem::take(&mut cluster.network.requests.lock())
 }
 
