@@ -72,10 +72,20 @@ pub use runtime::{Runtime, RuntimeBuilder, RuntimeError};
 pub use stock::{Counter, CounterRef, KeyValue, KeyValueRef};
 pub use telemetry::{METRICS, MetricInfo, Telemetry, TelemetryError, init as init_telemetry};
 
-/// The page about protobuf has programs in it, which are compiled and run as the tests of this.
+/// The pages that have whole programs in them, which are compiled and run as the tests of these.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/actors/protobuf.md")]
-pub mod page {}
+pub mod pages {
+    #[doc = include_str!("../../../docs/actors.md")]
+    pub mod actors {}
+    #[doc = include_str!("../../../docs/actors/collections.md")]
+    pub mod collections {}
+    #[doc = include_str!("../../../docs/actors/protobuf.md")]
+    pub mod protobuf {}
+    #[doc = include_str!("../../../docs/actors/queries.md")]
+    pub mod queries {}
+    #[doc = include_str!("../../../docs/actors/versions.md")]
+    pub mod versions {}
+}
 
 /// The stock node: `greenroom node`, with [`Counter`] and [`KeyValue`]. Runs until it is told to stop.
 pub async fn run_stock(args: config::NodeArgs) -> std::result::Result<(), RuntimeError> {

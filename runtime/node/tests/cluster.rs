@@ -44,6 +44,22 @@ async fn an_actor_calls_an_actor_on_another_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_a_turn_are_taken_in_their_order_on_other_nodes_too() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
+    let add = |times| {
+        let add = |key| client.actor::<Tally>(format!("from-{key}")).add_often_to(format!("to-{key}"), times);
+        try_join_all((0..30).map(add))
+    };
+    // From here on nobody waits for a link to another node.
+    add(1).await.unwrap();
+    for totals in add(200).await.unwrap() {
+        assert!(totals.iter().copied().eq(2..=201), "{totals:?}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_wait_for_a_node_that_restarts_and_are_applied_once() {
     let mut cluster = Cluster::start().await;
     let survivor = greenroom::Client::connect([cluster.nodes[0].peer().gateway_address.clone()]).unwrap();

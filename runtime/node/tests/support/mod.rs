@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use greenroom::config::{NodeArgs, NodeConfig, StorageEngine};
 use greenroom::node::Node;
 use greenroom::{Actor, AppError, Client, Cx, Feed, Items, Proto, Result, Schedule, actor_methods};
@@ -62,6 +63,12 @@ impl Tally {
     /// Adds to another tally, wherever that is.
     pub(crate) async fn pass_on(&mut self, cx: &Cx, to: String, by: i64) -> Result<i64> {
         Ok(cx.actor::<Tally>(to).add(by).await?)
+    }
+
+    /// Adds one to another tally again and again, in calls that are all under way together. The totals it was told.
+    pub(crate) async fn add_often_to(&self, cx: &Cx, other: String, times: usize) -> Result<Vec<i64>> {
+        let other = cx.actor::<Tally>(&other);
+        Ok(try_join_all((0..times).map(|_| other.add(1))).await?)
     }
 
     /// Adds one to others and to itself, and waits for none of it.
