@@ -168,7 +168,14 @@ impl fmt::Debug for OwnedShard {
 pub struct Gate {
     /// Everything up to here is committed; [`CLOSED`] once the shard is closed.
     committed: AtomicU64,
-    waiting: Mutex<BinaryHeap<Waiting>>,
+    waiting: Mutex<Waiters>,
+}
+
+/// Those who wait for the same are woken in the order in which they came.
+#[derive(Debug, Default)]
+struct Waiters {
+    heap: BinaryHeap<Waiting>,
+    came: u64,
 }
 
 /// Above every sequence number, so that "closed" needs no second word beside the fast path's one load.
@@ -176,13 +183,21 @@ const CLOSED: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Waiting {
-    seq: Reverse<Seq>,
+    seq: Seq,
+    came: u64,
     wake: oneshot::Sender<()>,
+}
+
+impl Waiting {
+    /// The greatest leaves the heap first.
+    fn rank(&self) -> Reverse<(Seq, u64)> {
+        Reverse((self.seq, self.came))
+    }
 }
 
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.seq == other.seq
+        self.rank() == other.rank()
     }
 }
 impl Eq for Waiting {}
@@ -193,7 +208,7 @@ impl PartialOrd for Waiting {
 }
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.seq.cmp(&other.seq)
+        self.rank().cmp(&other.rank())
     }
 }
 
@@ -205,8 +220,8 @@ impl Gate {
             return;
         }
         self.committed.store(seq.0, Ordering::Release);
-        while waiting.peek().is_some_and(|first| first.seq.0 <= seq) {
-            if let Some(first) = waiting.pop() {
+        while waiting.heap.peek().is_some_and(|first| first.seq <= seq) {
+            if let Some(first) = waiting.heap.pop() {
                 // A caller that stopped waiting has dropped its end.
                 let _ = first.wake.send(());
             }
@@ -237,7 +252,9 @@ impl Gate {
                 Some(_) => {}
             }
             let (wake, receiver) = oneshot::channel();
-            waiting.push(Waiting { seq: Reverse(seq), wake });
+            waiting.came += 1;
+            let came = waiting.came;
+            waiting.heap.push(Waiting { seq, came, wake });
             receiver
         };
         receiver.await.map_err(|_| Closed)
@@ -247,12 +264,15 @@ impl Gate {
     pub fn close(&self) {
         let mut waiting = self.waiting.lock();
         self.committed.store(CLOSED, Ordering::Release);
-        waiting.clear();
+        waiting.heap.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream::FuturesUnordered;
+    use futures_util::{FutureExt, StreamExt, TryStreamExt};
+
     use super::*;
 
     #[tokio::test]
@@ -267,6 +287,16 @@ mod tests {
         assert!(futures_util::poll!(&mut third).is_pending());
         gate.advance(Seq(3));
         assert_eq!(third.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_the_same_pass_in_the_order_in_which_they_came() {
+        let gate = Gate::default();
+        let wait = |number| gate.wait(Seq(1)).map(move |passed| passed.map(|()| number));
+        let mut waiting: FuturesUnordered<_> = (0..100).map(wait).collect();
+        assert!(futures_util::poll!(waiting.next()).is_pending());
+        gate.advance(Seq(1));
+        assert_eq!(waiting.try_collect().await, Ok(Vec::from_iter(0..100)));
     }
 
     #[tokio::test]
