@@ -42,8 +42,8 @@ pub(crate) struct Relaxed {
 struct Turn {
     before: Line,
     call: CallId,
-    /// The state after it.
-    model: Model,
+    /// The state after it. A run that a move has overtaken may have heard something else than the one that counts.
+    runs: Vec<Model>,
     /// It was a message or a tick, which are committed at once.
     is_durable: bool,
     at: Instant,
@@ -78,9 +78,9 @@ impl Relaxed {
         self.ended.get(&part).map_or(0, Vec::len)
     }
 
-    /// What an actor was in this state.
-    pub(super) fn model(&self, who: Who, line: Line) -> Option<&Model> {
-        self.turns.get(&(who, line)).map(|turn| &turn.model)
+    /// What an actor was in this state, as each run of the turn says that made it.
+    pub(super) fn models(&self, who: Who, line: Line) -> &[Model] {
+        self.turns.get(&(who, line)).map_or(&[], |turn| &turn.runs)
     }
 
     /// The states on the way to this one, itself first, the empty one last.
@@ -115,15 +115,17 @@ impl Witness {
         call: CallId,
         before: Line,
     ) {
-        let model = match state.relaxed.model(who, before) {
-            Some(model) => model.after(script, call, &page.heard),
-            None => Model::default().after(script, call, &page.heard),
+        let model = match state.relaxed.models(who, before) {
+            [model, ..] => model.after(script, call, &page.heard),
+            [] => Model::default().after(script, call, &page.heard),
         };
         self.check("a_turn_does_what_its_script_says", same(who, &model, page, None));
         let by = self.origins.get(script.id).and_then(|origin| origin.by);
         let is_durable = matches!(by, Some(By::Reliable | By::Delayed | By::Ticks(_) | By::Topic));
-        let turn = Turn { before, call, model, is_durable, at: Instant::now() };
-        state.relaxed.turns.insert((who, page.line), turn);
+        let turn = Turn { before, call, runs: Vec::new(), is_durable, at: Instant::now() };
+        let turn = state.relaxed.turns.entry((who, page.line)).or_insert(turn);
+        turn.at = Instant::now();
+        turn.runs.push(model);
         let inside: Vec<_> = self.came_in(&page.heard).map(|script| script.id).collect();
         for part in inside.into_iter().chain([script.id]) {
             state.relaxed.ended.entry(part).or_default().push(page.line);
@@ -179,7 +181,12 @@ impl Witness {
         let turns: Vec<_> = way.iter().filter_map(|line| state.relaxed.turns.get(&(who, *line))).collect();
         let goes_on = turns.first().is_some_and(|turn| turn.before == last) && turns.len() == way.len();
         let calls: Vec<_> = turns.iter().map(|turn| turn.call).collect();
-        let models: Vec<_> = turns.iter().map(|turn| turn.model.clone()).collect();
+        let run = |turn: &&Turn| {
+            let mut runs = turn.runs.iter().rev();
+            let written = runs.clone().find(|model| model.page() == *page);
+            written.or_else(|| runs.next()).cloned()
+        };
+        let models: Vec<_> = turns.iter().filter_map(run).collect();
         let carried: Vec<_> = commit.calls().map(|CallRecord { id, .. }| *id).collect();
         if !goes_on || carried != calls {
             let message =

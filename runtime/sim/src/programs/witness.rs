@@ -92,8 +92,8 @@ pub(super) struct State {
     /// The last state of each life of a volatile actor.
     lives: BTreeMap<(Who, u64), Model>,
     births: u64,
-    /// What the turns have made, durable or not.
-    pages: BTreeMap<(Who, Line), Page>,
+    /// What the turns have made, durable or not; runs of one call may have heard different things.
+    pages: BTreeMap<(Who, Line), Vec<Page>>,
     /// The states after each turn that ran a script and counts.
     pub(super) ran: BTreeMap<PartId, Vec<Line>>,
     /// How many turns have begun to run a script.
@@ -220,7 +220,7 @@ impl Witness {
         self.note(|| format!("{who} begins №{} at {}", script.id, line.version));
         let is_known = match line.version {
             0 => *page == Page { line, ..Page::default() },
-            _ => state.pages.get(&(who, line)) == Some(page),
+            _ => state.pages.get(&(who, line)).is_some_and(|pages| pages.contains(page)),
         };
         if !is_known {
             let message = format!("a turn of {who} begins with {page:?}, which no turn has made");
@@ -299,7 +299,7 @@ impl Witness {
     pub(crate) fn ends(&self, who: Who, page: &Page, script: &Script, call: CallId, before: Line) {
         self.note(|| format!("{who} ends №{} at {}", script.id, page.line.version));
         let mut state = self.state.lock();
-        state.pages.insert((who, page.line), page.clone());
+        state.pages.entry((who, page.line)).or_default().push(page.clone());
         let inside: Vec<_> = self.came_in(&page.heard).map(|script| script.id).collect();
         inside.into_iter().chain([script.id]).for_each(|part| state.rhythm.has_ended(part));
         if who.is_relaxed() {
@@ -375,7 +375,7 @@ impl Witness {
             );
         }
         let (line, heard) = (after.line, page.heard.clone());
-        state.pages.insert((who, line), page);
+        state.pages.entry((who, line)).or_default().push(page);
         state.lines.entry(who).or_default().push(after);
         self.counts_visits(&mut state, who, &heard, line);
         self.applied(&mut state, who, script, line);
@@ -413,11 +413,16 @@ impl Witness {
     pub(crate) fn look_is_told(&self, who: Who, look: &Look) {
         self.told(who, look.page.line, "a look");
         let state = self.state.lock();
-        let model = match who.is_relaxed() {
-            true => state.relaxed.model(who, look.page.line),
-            false => state.lines.get(&who).and_then(|line| line.get(look.page.line.version as usize)),
+        let models = match who.is_relaxed() {
+            true => state.relaxed.models(who, look.page.line),
+            false => {
+                let model = state.lines.get(&who).and_then(|line| line.get(look.page.line.version as usize));
+                model.map_or(&[][..], std::slice::from_ref)
+            }
         };
-        if let Some(model) = model.filter(|model| model.look() != *look) {
+        if let [model, ..] = models
+            && models.iter().all(|model| model.look() != *look)
+        {
             let message = format!("{who} shows {look:?}, the model {:?}", model.look());
             self.violate("reads_see_a_state_that_existed", message);
         }
@@ -539,8 +544,8 @@ impl State {
             return Ok(());
         }
         if origin.to.is_relaxed() {
-            return match self.relaxed.model(origin.to, line) {
-                Some(model) if model.last == part => Ok(()),
+            return match self.relaxed.models(origin.to, line) {
+                [model, ..] if model.last == part => Ok(()),
                 there => {
                     Err(format!("№{part} was answered by {} at {line:?}, where is {there:?}", origin.to))
                 }
