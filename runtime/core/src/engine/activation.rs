@@ -203,6 +203,7 @@ impl<A: Actor> Activation<A> {
 
     /// Ends a turn: puts the state back as it was if the turn has failed, and gives the actor to whoever waits for it.
     /// `own` makes a reference to this activation, if one is needed.
+    #[inline]
     pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<A>) {
         let Ended { exclusive, mut loaded, failed, waking, before } = ended;
         if failed && let Some(changed) = loaded.take() {

@@ -24,7 +24,7 @@ use crate::cx::Cx;
 use crate::error::CallError;
 use crate::identity::{ActorId, Seq};
 use crate::reference::MOVED_AWAY;
-use crate::shard::Closed;
+use crate::shard::{Closed, OwnedShard};
 
 impl Core {
     /// Runs the turn, if the actor is idle. The caller has checked that this method's calls may take the short way.
@@ -76,8 +76,7 @@ impl Core {
         let answer = {
             let _nested = Nested::enter();
             let _measured = measure.as_deref().map(Measured::begin);
-            let span = turn::span::<M>(id);
-            let _in_span = (!span.is_disabled()).then(|| span.enter());
+            let _in_span = turn::in_span::<M>(id);
             keep::<M>(&loaded.state).and_then(|kept| {
                 (before, changing) = (kept, M::Access::EXCLUSIVE);
                 self.run_body::<M>(id, &mut loaded, &cx, arguments)
@@ -90,7 +89,12 @@ impl Core {
         if told {
             post::send(self, shard);
         }
-        self.let_out::<M>(found, saw, answer)
+        // The answer leaves when everything that the turn saw is committed (I3), which is nearly always now.
+        if shard.gate().committed().is_some_and(|committed| committed >= saw) {
+            table.counters().answered(M::INDEX, &answer);
+            return Begun::Done(answer);
+        }
+        self.let_out_later::<M>(shard.clone(), saw, answer)
     }
 
     fn run_body<M: Method>(
@@ -100,12 +104,12 @@ impl Core {
         cx: &Cx,
         arguments: M::Arguments,
     ) -> Result<M::Reply, CallError<M::Error>> {
-        let mut ends = cx.ends();
+        let mut ends = M::TAKES_CX.then(|| cx.ends());
         let body = || M::run(M::Access::borrow(loaded), cx, arguments).now_or_never();
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(ended) => {
                 let reply = ended.expect("a method without `.await` ends when it is polled");
-                if reply.is_ok() {
+                if let (true, Some(ends)) = (reply.is_ok(), &mut ends) {
                     ends.well();
                 }
                 reply.map_err(CallError::App)
@@ -125,20 +129,14 @@ impl Core {
         CallError::Panicked(format!("{actor}.{}: {message}", M::NAME))
     }
 
-    /// The answer leaves when everything that the turn saw is committed (I3), which is nearly always now.
-    #[inline]
-    fn let_out<M: Method>(
+    #[cold]
+    fn let_out_later<M: Method>(
         self: &Arc<Self>,
-        found: &Found<'_, M::Actor>,
+        shard: Arc<OwnedShard>,
         saw: Seq,
         answer: Result<M::Reply, CallError<M::Error>>,
     ) -> Begun<M> {
-        let activation = found.activation;
-        if activation.shard().gate().committed().is_some_and(|committed| committed >= saw) {
-            activation.table().counters().answered(M::INDEX, &answer);
-            return Begun::Done(answer);
-        }
-        let (shard, running) = (activation.shard().clone(), Running::new(self.clone()));
+        let running = Running::new(self.clone());
         Begun::Suspended(Box::pin(async move {
             let answer = match shard.gate().wait(saw).await {
                 Ok(()) => answer,

@@ -19,6 +19,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing::span::EnteredSpan;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::{AnyActivation, EnterError, Entry, Loaded, SharedState, TurnGuard};
@@ -182,8 +185,17 @@ async fn run<M: Method>(
 }
 
 /// Costs next to nothing while nobody collects spans of this target.
-pub(super) fn span<M: Method>(target: &ActorId) -> tracing::Span {
+pub(super) fn span<M: Method>(target: &ActorId) -> Span {
     tracing::info_span!(target: "greenroom::turn", "turn", actor = %target, method = M::NAME)
+}
+
+/// The same, entered, for a turn that ends where it begins; `None` while nobody collects it.
+#[inline]
+pub(super) fn in_span<M: Method>(target: &ActorId) -> Option<EnteredSpan> {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return None;
+    }
+    Some(span::<M>(target)).filter(|span| !span.is_disabled()).map(Span::entered)
 }
 
 /// The context of a turn that has its actor.
