@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     /// What reads the bytes, a file of `fuzz/src`; all of them one after the other unless given.
     target: Option<String>,
     /// How long to look, for each target.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Run this one input through the target, in an ordinary build.
     #[arg(long, value_name = "FILE", requires = "target")]
@@ -47,7 +48,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None => all_targets()?,
     };
     for target in &targets {
-        ensure!(folder(target).is_dir(), "there is no target {target:?}; take one of {:?}", all_targets()?);
+        ensure!(
+            folder(target).is_dir(),
+            "there is no target {target:?}; take one of {}",
+            all_targets()?.join(", ")
+        );
     }
     let libfuzzer = build()?;
     let mut broken = Vec::new();
@@ -109,6 +114,7 @@ fn look(libfuzzer: &Path, target: &str, seconds: u64) -> Result<bool> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     println!("\n{target}: {seconds} seconds");
+    let begin = SystemTime::now();
     let status = Command::new(libfuzzer)
         .env("FUZZ_TARGET", target)
         .env("FUZZ_SEEDS", &corpus)
@@ -123,13 +129,28 @@ fn look(libfuzzer: &Path, target: &str, seconds: u64) -> Result<bool> {
         .args([&corpus, &folder(target)])
         .status()
         .with_context(|| format!("cannot start {}", libfuzzer.display()))?;
-    if !status.success() {
-        println!(
-            "\nan input of {target} breaks it: see it again with `cargo xtask fuzz {target} --replay FILE`, with the newest \
-             FILE of {}; when it is mended, keep the input in {} under a name that says what it is",
-            found.display(),
-            folder(target).display(),
-        );
+    if status.success() {
+        return Ok(true);
     }
-    Ok(status.success())
+    match newest(&found, begin)? {
+        Some(file) => println!(
+            "\nan input of {target} breaks it; see it again with `cargo xtask fuzz {target} --replay {}`, and when it is \
+             mended keep it in {} under a name that says what it is",
+            file.display(),
+            folder(target).display(),
+        ),
+        None => println!("\nlibFuzzer ended with {status} and no input to blame; it says above why"),
+    }
+    Ok(false)
+}
+
+/// The file that was written last since then.
+fn newest(folder: &Path, since: SystemTime) -> Result<Option<PathBuf>> {
+    let mut newest = None;
+    for file in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let file = file?;
+        let written = file.metadata()?.modified()?;
+        newest = newest.max(Some((written, file.path())).filter(|_| written >= since));
+    }
+    Ok(newest.map(|(_, file)| file))
 }
