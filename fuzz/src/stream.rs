@@ -23,8 +23,9 @@ pub(crate) fn check(input: &[u8]) {
 
 /// All that stands in a batch is written again: items with their places, and how it ends.
 fn loses_nothing(data: &[u8], written: &[u8]) {
-    let value = |form| serde_json::from_slice::<Value>(form).expect("it is a batch");
-    let (came, written) = (value(data), value(written));
+    // An unknown field may be no text, and nobody reads it.
+    let Ok(came) = serde_json::from_slice::<Value>(data) else { return };
+    let written: Value = serde_json::from_slice(written).expect("it is a batch");
     let items = |batch: &Value| batch["items"].as_array().map_or(0, Vec::len);
     assert_eq!(items(&written), items(&came));
     let parts = |batch: &Value| {
