@@ -106,7 +106,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         form(6, ["a\0ü", "a"].map(str::to_owned)),
         form(7, [(7u32, vec![0, 255], -1i64), (7, vec![0, 255], 1)]),
         form(8, [Some((true, 'ü')), None]),
-        vec![8, 1, 2],
+        vec![8, 1, 2, 0, 0, 0, b'x'],
         form(9, [([1, 2, 3], Uuid::from_u128(5)), ([1, 2, 4], Uuid::nil())]),
         form(10, [(i8::MIN, 3u128), (1, 2)]),
         form(11, [shop, actor("Sho/px")]),
