@@ -7,10 +7,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::nesting;
 use crate::protobuf::content as protobuf;
 
 /// How a payload's bytes are to be read.
@@ -27,7 +28,7 @@ pub enum ContentType {
 }
 
 /// Values nest less deep than this, which is JSON's limit too: reading deeper ones would take the thread's whole stack.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = nesting::LEVELS + 1;
 
 /// Bytes and how to read them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,13 +72,13 @@ pub fn read_stored<T: DeserializeOwned>(form: &[u8]) -> Result<T, rmp_serde::dec
     T::deserialize(&mut reader(form))
 }
 
-/// Fails if the value nests too deep, or is none. Reading a type counts lists and maps, but not the variants of enums, and
-/// these nest as well; so what is long enough to be too deep is passed over first, where all count.
+/// Fails if the value nests too deep. Reading a type counts lists and maps, but not the variants of enums, and these nest
+/// as well: so this is asked first of what is long enough to be too deep.
 fn check_depth(form: &[u8]) -> Result<(), rmp_serde::decode::Error> {
-    if form.len() >= MAX_DEPTH {
-        IgnoredAny::deserialize(&mut reader(form))?;
+    match form.len() > nesting::LEVELS && nesting::is_too_deep(form) {
+        true => Err(rmp_serde::decode::Error::DepthLimitExceeded),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Fails if what was written is too deep to be read again.

@@ -21,7 +21,8 @@ pub enum CallError<E = AppError> {
     /// The deadline passed.
     #[error("the deadline passed before the reply came{}", outcome(committed))]
     Timeout {
-        /// Whether the turn was committed; `None`: not known, repeat the call with the same id to learn it.
+        /// Whether the turn was committed; `None`: not known, repeat the call with the same id to learn it. `Some(true)` is
+        /// for who repeats a call whose reply had to make room for newer ones.
         committed: Option<bool>,
     },
     /// The call waits, directly or not, for a turn that waits for the call.
@@ -56,7 +57,7 @@ pub enum CallError<E = AppError> {
 
 fn outcome(committed: &Option<bool>) -> &'static str {
     match committed {
-        Some(true) => " (the turn is committed)",
+        Some(true) => " (the turn is committed; its reply is kept no more)",
         Some(false) => " (the turn did not happen)",
         None => " (whether the turn is committed is not known; repeat the call with the same id)",
     }

@@ -20,6 +20,9 @@ use crate::rows::{RowChange, RowRange};
 pub const CALL_RETENTION_MS: u64 = 10 * 60 * 1000;
 /// How many call ids an actor keeps at most; past that the oldest goes first.
 pub const CALL_RETENTION_MAX: usize = 16_384;
+/// How large the replies of these calls may be together that an actor keeps in memory, in bytes; past that the reply of the
+/// oldest goes first, and its id stays.
+pub const REPLIES_MAX_BYTES: usize = 16 << 20;
 
 /// One commit of one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,6 +29,7 @@ pub mod lanes;
 pub mod layout;
 pub mod map;
 mod messages;
+mod nesting;
 pub mod program;
 pub mod protobuf;
 mod reentrant;

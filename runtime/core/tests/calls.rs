@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::poll;
 use greenroom_core::engine::MAX_STATE_BYTES;
+use greenroom_core::journal::REPLIES_MAX_BYTES;
 use greenroom_core::{CallError, CallId, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,12 @@ impl Shop {
     fn sell(&mut self, count: u64) -> u64 {
         self.sold += count;
         self.sold
+    }
+
+    /// Sells one, and tells it at length.
+    fn sell_and_tell(&mut self, bytes: usize) -> (u64, String) {
+        self.sold += 1;
+        (self.sold, ".".repeat(bytes))
     }
 
     async fn sell_with_a_break(&mut self, count: u64) -> u64 {
@@ -171,6 +178,19 @@ async fn a_deadline_that_passes_behind_the_turn_admits_not_to_know_and_the_repea
     assert_eq!(shop.sell(1).call_id(CallId(1)).await, Ok(1));
     assert_eq!(shop.sell_with_a_break(2).call_id(CallId(2)).await, Ok(3));
     assert_eq!(shop.sold().await, Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_a_call_whose_stored_reply_had_to_make_room_is_not_applied_again() {
+    let node = Arc::new(Node::new::<Shop>());
+    node.sync_always();
+    let shop = node.actor::<Shop>("large");
+    let sell = |id| shop.sell_and_tell(REPLIES_MAX_BYTES * 2 / 3).call_id(CallId(id));
+    assert_eq!(sell(1).await.unwrap().0, 1);
+    assert_eq!(sell(1).await.unwrap().0, 1, "the stored reply");
+    assert_eq!(sell(2).await.unwrap().0, 2);
+    assert_eq!(sell(1).await.unwrap_err(), CallError::Timeout { committed: Some(true) });
+    assert_eq!((sell(2).await.unwrap().0, sell(3).await.unwrap().0), (2, 3));
 }
 
 #[tokio::test]

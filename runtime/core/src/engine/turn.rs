@@ -383,10 +383,10 @@ pub(super) fn applied_before<M: Method>(
         return None;
     }
     let Applied { seq, method, arguments_hash, reply, .. } = guard.loaded()?.window.find(cx.call_id())?;
-    if **method == *M::NAME && *arguments_hash == form.arguments_hash {
-        return Some(Ok((*seq, reply.clone())));
+    if **method != *M::NAME || *arguments_hash != form.arguments_hash {
+        return Some(Err(used_before(cx, method)));
     }
-    Some(Err(used_before(cx, method)))
+    Some(reply.clone().map(|reply| (*seq, reply)).ok_or(CallError::Timeout { committed: Some(true) }))
 }
 
 pub(super) fn used_before<E>(cx: &Cx, method: &str) -> CallError<E> {

@@ -1,7 +1,9 @@
 //! The calls that an actor has applied lately, so that a repeated call gets the stored reply and is applied once (I4).
 //!
 //! The window is part of the activation: it is loaded with the state and changes with each commit, as the journal's own
-//! table does. A call leaves it [`CALL_RETENTION_MS`] after its commit, or when [`CALL_RETENTION_MAX`] newer ones came.
+//! table does. A call leaves it [`CALL_RETENTION_MS`] after its commit, or when [`CALL_RETENTION_MAX`] newer ones came. Of
+//! its reply less is promised: when newer ones take [`REPLIES_MAX_BYTES`] together, memory keeps that the call was applied,
+//! and not what it was told.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +12,7 @@ use smol_str::SmolStr;
 
 use crate::codec::Payload;
 use crate::identity::{CallId, Seq};
-use crate::journal::{CALL_RETENTION_MAX, CALL_RETENTION_MS, CallRecord};
+use crate::journal::{CALL_RETENTION_MAX, CALL_RETENTION_MS, CallRecord, REPLIES_MAX_BYTES};
 
 /// An applied call. The reply leaves when the call's own record is committed.
 #[derive(Debug, Clone)]
@@ -18,7 +20,8 @@ pub(crate) struct Applied {
     pub(crate) seq: Seq,
     pub(crate) method: SmolStr,
     pub(crate) arguments_hash: u64,
-    pub(crate) reply: Payload,
+    /// `None` if newer replies were too large to keep it.
+    pub(crate) reply: Option<Payload>,
     at_unix_ms: u64,
 }
 
@@ -31,6 +34,9 @@ struct Inner {
     applied: HashMap<CallId, Applied, FixedState>,
     /// The same ids, oldest first.
     order: VecDeque<CallId>,
+    /// How many of the newest have their replies, and how large these are together.
+    replies: usize,
+    reply_bytes: usize,
 }
 
 impl CallWindow {
@@ -66,12 +72,17 @@ impl CallWindow {
             seq,
             method: call.method.clone(),
             arguments_hash: call.arguments_hash,
-            reply: call.reply.clone(),
+            reply: Some(call.reply.clone()),
             at_unix_ms: call.at_unix_ms,
         };
-        if inner.applied.insert(call.id, applied).is_none() {
-            inner.order.push_back(call.id);
+        if inner.applied.contains_key(&call.id) {
+            return;
         }
+        inner.applied.insert(call.id, applied);
+        inner.order.push_back(call.id);
+        inner.replies += 1;
+        inner.reply_bytes += call.reply.data.len();
+        inner.forget_replies();
     }
 
     fn prune(&mut self, now_unix_ms: u64) {
@@ -84,9 +95,28 @@ impl CallWindow {
             if !expired && inner.order.len() <= CALL_RETENTION_MAX {
                 break;
             }
-            inner.applied.remove(oldest);
-            inner.order.pop_front();
+            if inner.replies == inner.order.len() {
+                inner.forget_reply();
+            }
+            inner.order.pop_front().map(|oldest| inner.applied.remove(&oldest));
         }
+    }
+}
+
+impl Inner {
+    /// The newest reply is always kept.
+    fn forget_replies(&mut self) {
+        while self.reply_bytes > REPLIES_MAX_BYTES && self.replies > 1 {
+            self.forget_reply();
+        }
+    }
+
+    /// The oldest that is kept.
+    fn forget_reply(&mut self) {
+        let oldest = self.order.get(self.order.len() - self.replies);
+        let reply = oldest.and_then(|oldest| self.applied.get_mut(oldest)?.reply.take());
+        self.reply_bytes -= reply.map_or(0, |reply| reply.data.len());
+        self.replies -= 1;
     }
 }
 
@@ -112,6 +142,29 @@ mod tests {
         window.remember(Seq(3), &call(3, 1_001 + CALL_RETENTION_MS));
         assert!(window.find(CallId(1)).is_none());
         assert!(window.find(CallId(2)).is_some());
+    }
+
+    #[test]
+    fn replies_that_are_too_large_go_and_their_calls_stay() {
+        let large = |id| {
+            let data = vec![0; REPLIES_MAX_BYTES / 4].into();
+            CallRecord { reply: Payload { data, ..Payload::default() }, ..call(u128::from(id), id) }
+        };
+        let mut window = CallWindow::default();
+        (0..6).for_each(|id| window.remember(Seq(id), &large(id)));
+        let kept = |window: &CallWindow| {
+            let has_reply = |id| Some(window.find(CallId(id))?.reply.is_some());
+            (0..7).map(has_reply).collect::<Vec<_>>()
+        };
+        let (no, yes) = (Some(false), Some(true));
+        assert_eq!(kept(&window), [no, no, yes, yes, yes, yes, None]);
+        window.prune(3 + CALL_RETENTION_MS);
+        assert_eq!(kept(&window), [None, None, None, yes, yes, yes, None]);
+        let data = vec![0; 2 * REPLIES_MAX_BYTES].into();
+        let largest = CallRecord { reply: Payload { data, ..Payload::default() }, ..call(6, 6) };
+        window.remember(Seq(6), &largest);
+        assert_eq!(kept(&window), [None, None, None, no, no, no, yes]);
+        assert_eq!(window.0.unwrap().reply_bytes, 2 * REPLIES_MAX_BYTES);
     }
 
     #[test]
