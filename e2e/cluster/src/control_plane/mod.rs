@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use self::watchdog::Watchdog;
 use crate::credentials::Credentials;
@@ -228,12 +228,17 @@ impl ControlPlane {
         self.ready().await
     }
 
-    /// Stops the API server where it is (SIGSTOP): connections stay open and nothing answers.
+    /// Stops the API server where it is (SIGSTOP): connections stay open and nothing answers. Returns when the last of its
+    /// threads stands still, which is a moment after the signal.
     ///
     /// # Errors
     /// When it does not run.
     pub fn pause_api_server(&self) -> Result<()> {
-        self.signal_api_server(Signal::STOP)
+        let api_server = self.signal_api_server(Signal::STOP)?;
+        waitid(WaitId::Pid(api_server), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT)
+            .map(drop)
+            .map_err(std::io::Error::from)
+            .doing(|| "wait until the API server stands still".to_owned())
     }
 
     /// Lets a paused API server go on.
@@ -241,13 +246,14 @@ impl ControlPlane {
     /// # Errors
     /// When it does not run.
     pub fn resume_api_server(&self) -> Result<()> {
-        self.signal_api_server(Signal::CONT)
+        self.signal_api_server(Signal::CONT).map(drop)
     }
 
-    fn signal_api_server(&self, signal: Signal) -> Result<()> {
+    fn signal_api_server(&self, signal: Signal) -> Result<Pid> {
         let processes = self.processes();
-        let api_server = processes.api_server.as_ref().ok_or_else(not_running)?;
-        kill_process(Pid::from_child(api_server), signal)
+        let api_server = Pid::from_child(processes.api_server.as_ref().ok_or_else(not_running)?);
+        kill_process(api_server, signal)
+            .map(|()| api_server)
             .map_err(std::io::Error::from)
             .doing(|| "signal the API server".to_owned())
     }
