@@ -275,9 +275,13 @@ impl Nodes {
         self.world.executor.spawn(
             running.owner,
             Box::pin(async move {
+                let begun = tokio::time::Instant::now();
                 running.driver.drain(timeout).await;
                 nodes.world.trace.add(format!("{} has drained", nodes.name(number)));
-                nodes.world.tell(Event::Drained);
+                // What its time was too short for is lost as in a crash.
+                if begun.elapsed() < timeout {
+                    nodes.world.tell(Event::Drained);
+                }
                 then(&nodes);
             }),
         );

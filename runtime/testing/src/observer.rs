@@ -24,7 +24,7 @@ pub enum Event<'a> {
     Ended,
     /// A node begins to drain.
     Drains,
-    /// A node has drained, and its run is about to end.
+    /// A node has drained in the time that it was given, and its run is about to end.
     Drained,
     /// A node stands still from now on.
     Paused,
