@@ -124,6 +124,7 @@ fn around_the_limits() -> Vec<(u32, Body)> {
         actor: Some((&actor("A/a")).into()),
         call_id: (at as u128).to_be_bytes().to_vec().into(),
         exclusive: false,
+        window: Some(at as u64),
     };
     let chains =
         [MAX_CHAIN, MAX_CHAIN + 1].map(|depth| request(&|it| it.chain = (0..depth).map(frame).collect()));
@@ -176,7 +177,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn call() -> Call {
-    let frame = |id, call_id| Frame { actor: actor(id), call_id: CallId(call_id), exclusive: call_id == 1 };
+    let frame = |id, call_id| Frame {
+        actor: actor(id),
+        call_id: CallId(call_id),
+        exclusive: call_id == 1,
+        window: (call_id == 1).then_some(3),
+    };
     let request = RequestContext::of([("user", "ada")]).expect("it is short");
     let delivery = Delivery { from: actor("Shop/x"), lane: 3, epoch: Epoch(7), number: 8, again: true };
     Call {

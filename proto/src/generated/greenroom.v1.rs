@@ -2488,6 +2488,9 @@ pub struct CallFrame {
     /// True if the turn holds its actor exclusively.
     #[prost(bool, tag = "3")]
     pub exclusive: bool,
+    /// The window that the turn has open for the next call: the place of that call among those of the turn.
+    #[prost(uint64, optional, tag = "4")]
+    pub window: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Response {

@@ -79,6 +79,9 @@ pub struct Frame {
     pub call_id: CallId,
     /// True if the turn holds its actor exclusively.
     pub exclusive: bool,
+    /// The window that this turn has open for the next call, see [`Cx::reentrant`](crate::Cx::reentrant): the place of
+    /// that call among those of the turn.
+    pub window: Option<u64>,
 }
 
 impl Chain {

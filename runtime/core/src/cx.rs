@@ -317,10 +317,11 @@ impl Cx {
         self.inner().call.id.child(self.next_ordinal())
     }
 
-    /// The context of the call with this place.
-    pub(crate) fn context_of_call(&self, ordinal: u64) -> CallContext {
+    /// The context of the call with this place, for which the turn has this `window` open.
+    pub(crate) fn context_of_call(&self, ordinal: u64, window: Option<u64>) -> CallContext {
         let Inner { call, exclusive, .. } = self.inner();
-        let frame = Frame { actor: self.actor_id().clone(), call_id: call.id, exclusive: *exclusive };
+        let actor = self.actor_id().clone();
+        let frame = Frame { actor, call_id: call.id, exclusive: *exclusive, window };
         CallContext {
             id: call.id.child(ordinal),
             deadline: call.deadline,

@@ -8,7 +8,8 @@ use crate::reference::Call;
 
 impl Cx {
     /// Makes a call and lends the state meanwhile: calls that come from it back to this actor, to methods marked
-    /// `#[method(reentrant)]`, run on `state` inside this turn. All others wait, as ever.
+    /// `#[method(reentrant)]`, run on `state` inside this turn. All others wait, as ever; what is left of an earlier call
+    /// for which this turn lent its state gets `Deadlock`.
     ///
     /// `state` is the `self` of the `&mut self` method that this is the context of. When the call has ended it may be
     /// another than before. What the calls that came back have changed is committed with this turn and is gone if it
@@ -16,8 +17,8 @@ impl Cx {
     /// middle. Dropping the future cancels the call and those that came back and are not done.
     ///
     /// # Errors
-    /// Those of the call; `Invalid` if this is not the context of an exclusive turn of this type, or if the turn lends
-    /// its state already.
+    /// Those of the call; `Invalid` if this is not the context of an exclusive turn of this type, if the turn lends
+    /// its state already, or if the call has begun before.
     pub async fn reentrant<A: Actor, M: Method>(
         &self,
         state: &mut A,
@@ -29,8 +30,14 @@ impl Cx {
                 self.actor_id()
             )));
         }
-        let mut window = Window::<A>::open(self)?;
         let mut call = call;
+        let Some(number) = call.lend() else {
+            return Err(CallError::Invalid(
+                "a call that has begun already cannot be lent a state; give it to `cx.reentrant` first"
+                    .into(),
+            ));
+        };
+        let mut window = Window::<A>::open(self, number)?;
         loop {
             let visit = tokio::select! {
                 biased;

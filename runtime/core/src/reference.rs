@@ -185,6 +185,8 @@ pub(crate) struct Head {
 #[derive(Default)]
 struct Chosen {
     id: Option<CallId>,
+    /// The turn that makes the call lends its state meanwhile.
+    lends: bool,
     /// What the caller adds to the request context, or why it cannot.
     request: Option<Result<RequestContext, TooLarge>>,
 }
@@ -237,6 +239,14 @@ impl<M: Method> Call<M> {
     pub(crate) fn consumer(&self) -> Option<(SharedTransport, ActorId)> {
         let State::Prepared(call) = &self.0 else { return None };
         Some((call.head.origin.transport()?, call.target::<()>().ok()?))
+    }
+
+    /// Marks the call as the one for which its turn lends its state. The place of the call among those of the turn; `None`
+    /// if it has begun.
+    pub(crate) fn lend(&mut self) -> Option<u64> {
+        let State::Prepared(call) = &mut self.0 else { return None };
+        call.head.chosen.get_or_insert_default().lends = true;
+        Some(call.head.ordinal)
     }
 
     /// The call as it was made, instead of starting it.
@@ -305,6 +315,11 @@ impl Head {
         self.chosen.as_ref()?.id
     }
 
+    /// What stands for the window that the turn has open for this call.
+    fn window(&self) -> Option<u64> {
+        self.chosen.as_ref().filter(|chosen| chosen.lends).map(|_| self.ordinal)
+    }
+
     /// What the caller adds to the request context, or why it cannot.
     pub(crate) fn request(&self) -> Option<&Result<RequestContext, TooLarge>> {
         self.chosen.as_ref()?.request.as_ref()
@@ -313,7 +328,7 @@ impl Head {
     /// What travels with the call.
     pub(crate) fn context(&self) -> CallContext {
         let mut context = match &self.origin {
-            Origin::Turn(cx) => cx.context_of_call(self.ordinal),
+            Origin::Turn(cx) => cx.context_of_call(self.ordinal, self.window()),
             origin => CallContext {
                 id: self.id().unwrap_or_else(|| match origin {
                     Origin::Step(step) => step.id().child(self.ordinal),

@@ -165,8 +165,12 @@ async fn a_cycle_within_the_node_fails_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_actor_of_another_node_with_the_same_name_is_in_no_cycle_with_this_one() {
     let node = node();
-    let frame =
-        |actor: &str, id| Frame { actor: actor.parse().unwrap(), call_id: CallId(id), exclusive: true };
+    let frame = |actor: &str, id| Frame {
+        actor: actor.parse().unwrap(),
+        call_id: CallId(id),
+        exclusive: true,
+        window: None,
+    };
     let call = |chain: Vec<Frame>, target: &str, arguments: &'static str| {
         let context = CallContext {
             id: CallId(3),

@@ -7,15 +7,19 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join;
 use futures_util::poll;
+use greenroom_core::call::{Call, CallContext, Chain, Frame};
+use greenroom_core::codec::{ContentType, Payload};
+use greenroom_core::engine::Delivery;
 use greenroom_core::journal::{Record, RecordKind};
 use greenroom_core::{ActorId, CallError, CallId, Cx, Map, Result};
 use greenroom_macros::{Actor, actor_methods};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use support::Node;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Keeps things, and asks a broker who may come back for them.
 #[derive(Actor, Default, Serialize, Deserialize)]
@@ -57,6 +61,20 @@ impl Shop {
         let again = cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::TakeSlowly)).await;
         LENT_AGAIN.lock().push((lent.is_ok(), again.as_ref().map_err(CallError::kind).err()));
         Ok(again?)
+    }
+
+    /// Lends the state for five seconds, and then for five more.
+    async fn wait_twice(&mut self, cx: &Cx) -> Result<()> {
+        let broker = cx.actor::<Broker>("broker");
+        cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::Wait)).await?;
+        Ok(cx.reentrant(self, broker.act(cx.key().to_owned(), Deed::Wait)).await?)
+    }
+
+    /// Begins a call and lends the state then.
+    async fn lend_late(&mut self, cx: &Cx) -> Result<()> {
+        let mut begun = cx.actor::<Broker>("broker").act(cx.key().to_owned(), Deed::Wait);
+        assert!(poll!(&mut begun).is_pending());
+        Ok(cx.reentrant(self, begun).await?)
     }
 
     /// The same without lending anything.
@@ -130,6 +148,7 @@ enum Deed {
     Look,
     Deeper,
     Closed,
+    Wait,
 }
 
 #[derive(Actor, Default, Serialize, Deserialize)]
@@ -155,6 +174,7 @@ impl Broker {
             Deed::Look => assert_eq!(shop.look().await?, 100),
             Deed::Deeper => shop.take_deeper().await?,
             Deed::Closed => shop.closed().await?,
+            Deed::Wait => sleep(Duration::from_secs(5)).await,
         }
         Ok(())
     }
@@ -285,6 +305,47 @@ async fn nothing_comes_in_without_a_window_or_without_the_attribute() {
     assert!(deadlock(shop.order(Deed::Closed, true).await.unwrap_err()));
     let error = shop.lend_another().await.unwrap_err().to_string();
     assert!(error.contains("can lend nothing but its own state"), "{error}");
+    let error = shop.lend_late().await.unwrap_err().to_string();
+    assert!(error.contains("a call that has begun already"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_window_has_left_behind_does_not_come_in_by_the_next_one() {
+    let node = node();
+    let (shop, id) = (node.actor::<Shop>("x"), CallId(11));
+    let order = || shop.wait_twice().call_id(id).timeout(Duration::from_secs(60));
+    // As a broker on another node calls back that has been asked in this window.
+    let comes_back = async |window| {
+        let frame = |actor: &str, call_id, window| Frame {
+            actor: actor.parse().unwrap(),
+            call_id,
+            exclusive: true,
+            window,
+        };
+        let broker = frame("Broker/broker", id.child(window), None);
+        let context = CallContext {
+            id: CallId(100 + u128::from(window)),
+            deadline: Instant::now() + Duration::from_secs(10),
+            chain: Chain::from_outermost([frame("Shop/x", id, Some(window)), broker]),
+            request: Default::default(),
+        };
+        let arguments = Payload { content_type: ContentType::Json, data: Bytes::from_static(b"{}") };
+        let (target, method) = ("Shop/x".parse().unwrap(), "take".into());
+        match node.engine.deliver(Call { target, method, arguments, context, delivery: None }) {
+            Delivery::Here(outcome) => outcome.await,
+            Delivery::NotServed(_) => panic!("the shop is here"),
+        }
+    };
+    let visits = async {
+        sleep(Duration::from_secs(1)).await;
+        comes_back(0).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        assert!(matches!(comes_back(0).await, Err(CallError::Deadlock { .. })));
+        comes_back(1).await.unwrap();
+    };
+    let (ordered, ()) = join(order().into_future(), visits).await;
+    ordered.unwrap();
+    assert_eq!(shop.stock().await.unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,13 +156,14 @@ fn frame_to_wire(frame: &Frame) -> v1::CallFrame {
         actor: Some((&frame.actor).into()),
         call_id: call_id_to_wire(frame.call_id),
         exclusive: frame.exclusive,
+        window: frame.window,
     }
 }
 
 fn frame_from_wire(wire: v1::CallFrame) -> Result<Frame, ConvertError> {
     let actor = wire.actor.ok_or(WireError::Missing("actor in its call chain"))?.try_into()?;
     let call_id = CallId::from_bytes(&wire.call_id).map_err(WireError::from)?;
-    Ok(Frame { actor, call_id, exclusive: wire.exclusive })
+    Ok(Frame { actor, call_id, exclusive: wire.exclusive, window: wire.window })
 }
 
 fn call_id_to_wire(id: CallId) -> Bytes {

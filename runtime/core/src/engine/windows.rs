@@ -1,8 +1,10 @@
 //! Turns inside a turn: an exclusive turn lends its state to the calls of its own chain that come back to its actor.
 //!
 //! `cx.reentrant(self, call)` opens a *window* for as long as that call runs. A call that comes back meanwhile, whose
-//! innermost frame at this actor is the lending turn, and whose method is `#[method(reentrant)]`, is a *visit*: it runs
-//! on the state that was lent, one visit after the other, polled by the lending turn itself.
+//! innermost frame at this actor is the lending turn with this window, and whose method is `#[method(reentrant)]`, is a
+//! *visit*: it runs on the state that was lent, one visit after the other, polled by the lending turn itself. What an
+//! earlier window's call has left behind (a request that the network repeated, a callee that nobody waits for any more)
+//! finds its window closed.
 //!
 //! - **What a visit changes is part of the lending turn**: the state, its rows and what it tells others are handed to
 //!   that turn when the visit ends well, and are committed with it or not at all.
@@ -59,6 +61,8 @@ pub(super) struct Windows {
 struct Door {
     actor: ActorId,
     epoch: Epoch,
+    /// The place of the call for which it is open, among those of the turn.
+    number: u64,
     /// A sender of the actor's `Visit`s.
     visits: Box<dyn Any + Send>,
 }
@@ -70,12 +74,12 @@ pub(crate) struct Window<A> {
 }
 
 impl<A: Actor> Window<A> {
-    /// Opens the window of a turn. `Invalid` if it has one; `Unavailable` if the turn has been repeated behind a move, and
-    /// that one has.
-    pub(crate) fn open<E>(turn: &Cx) -> Result<Self, CallError<E>> {
+    /// Opens the window of a turn for its call with this place. `Invalid` if it has one; `Unavailable` if the turn has been
+    /// repeated behind a move, and that one has.
+    pub(crate) fn open<E>(turn: &Cx, number: u64) -> Result<Self, CallError<E>> {
         let (door, visits) = mpsc::channel::<Visit<A>>(A::OPTIONS.mailbox);
         let (actor, epoch) = (turn.actor_id().clone(), turn.shard().epoch());
-        let door = Door { actor, epoch, visits: Box::new(door) };
+        let door = Door { actor, epoch, number, visits: Box::new(door) };
         let mut open = turn.engine().windows.open.lock();
         match open.get(&turn.call_id()).map(|other| other.epoch.cmp(&epoch)) {
             Some(Ordering::Greater) => return Err(CallError::Unavailable(MOVED_AWAY.into())),
@@ -110,7 +114,8 @@ impl Windows {
     fn door<A: Actor>(&self, chain: &Chain, target: &ActorId) -> Option<mpsc::Sender<Visit<A>>> {
         let innermost = chain.frames().find(|frame| frame.actor == *target)?;
         let open = self.open.lock();
-        let door = open.get(&innermost.call_id).filter(|door| door.actor == *target)?;
+        let door = open.get(&innermost.call_id)?;
+        (door.actor == *target && innermost.window == Some(door.number)).then_some(())?;
         door.visits.downcast_ref().cloned()
     }
 }

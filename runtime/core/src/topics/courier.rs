@@ -75,7 +75,7 @@ fn ask<'a>(
     topic: &str,
     arguments: Payload,
 ) -> impl Future<Output = CallResult> + use<'a> {
-    let mut context = cx.context_of_call(cx.next_ordinal());
+    let mut context = cx.context_of_call(cx.next_ordinal(), None);
     context.request.set_topic(topic);
     let call =
         Call { target: to.actor.clone(), method: to.method.clone(), arguments, context, delivery: None };

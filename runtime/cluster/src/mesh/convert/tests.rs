@@ -20,8 +20,13 @@ fn payload() -> impl Strategy<Value = Payload> {
 }
 
 fn frames() -> impl Strategy<Value = Vec<Frame>> {
-    let frame = (actor(), any::<u128>(), any::<bool>());
-    let frame = frame.prop_map(|(actor, id, exclusive)| Frame { actor, call_id: CallId(id), exclusive });
+    let frame = (actor(), any::<u128>(), any::<bool>(), any::<Option<u64>>());
+    let frame = frame.prop_map(|(actor, id, exclusive, window)| Frame {
+        actor,
+        call_id: CallId(id),
+        exclusive,
+        window,
+    });
     proptest::collection::vec(frame, 0..5)
 }
 
