@@ -65,14 +65,8 @@ impl Lanes {
         }
         lanes.insert(target.clone(), VecDeque::from([brought]));
         drop(lanes);
-        self.env.spawn(Box::pin(self.clone().work_off(target)));
-    }
-
-    async fn work_off(self: Arc<Self>, target: ActorId) {
-        while let Some(next) = self.next(&target) {
-            next.await;
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-        }
+        let open = OpenLane { lanes: self.clone(), target, brings: false, closed: false };
+        self.env.spawn(Box::pin(open.work_off()));
     }
 
     /// The next message of this lane; closes the lane if there is none.
@@ -83,5 +77,37 @@ impl Lanes {
             lanes.remove(target);
         }
         next
+    }
+}
+
+/// A lane that a task works off. If the task ends before the lane is empty, because its node stops, what waits is
+/// dropped with it: it holds the transport, and the transport holds the lanes.
+struct OpenLane {
+    lanes: Arc<Lanes>,
+    target: ActorId,
+    /// A message is being brought: it counts as waiting, but is not in the lane any more.
+    brings: bool,
+    closed: bool,
+}
+
+impl OpenLane {
+    async fn work_off(mut self) {
+        while let Some(next) = self.lanes.next(&self.target) {
+            self.brings = true;
+            next.await;
+            self.brings = false;
+            self.lanes.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.closed = true;
+    }
+}
+
+impl Drop for OpenLane {
+    fn drop(&mut self) {
+        if !self.closed {
+            let left = self.lanes.lanes.lock().remove(&self.target);
+            let left = left.map_or(0, |lane| lane.len());
+            self.lanes.waiting.fetch_sub(left + usize::from(self.brings), Ordering::AcqRel);
+        }
     }
 }

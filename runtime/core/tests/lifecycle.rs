@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -297,4 +298,48 @@ async fn a_volatile_actor_keeps_its_state_when_the_hook_runs_again() {
     cache.put(0).await.unwrap_err();
     assert!(cache.is_warm().await.unwrap());
     assert_eq!(cache.put(2).await.unwrap(), [1, 2]);
+}
+
+/// How many lodgers are in memory: each has a body.
+static BODIES: AtomicIsize = AtomicIsize::new(0);
+
+struct Body;
+
+impl Default for Body {
+    fn default() -> Self {
+        BODIES.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        BODIES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile, no_rollback)]
+struct Lodger {
+    #[serde(skip)]
+    _body: Body,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Lodger {
+    fn look(&self) {}
+}
+
+#[tokio::test]
+async fn an_engine_that_ends_leaves_no_actor_in_memory() {
+    let node = Node::with::<Guest>(|engine| engine.register::<Lodger>());
+    for key in 0..20 {
+        node.actor::<Lodger>(&key.to_string()).look().await.unwrap();
+    }
+    for key in 0..5 {
+        assert!(node.engine.deactivate(&format!("Lodger/{key}").parse().unwrap()).await);
+    }
+    assert!(BODIES.load(Ordering::Relaxed) >= 15);
+    drop(node);
+    assert_eq!(BODIES.load(Ordering::Relaxed), 0);
 }

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use papaya::Equivalent;
+use papaya::{Equivalent, Guard};
 
 use super::activation::{Activation, AnyActivation};
 use crate::actor::{Actor, ActorMethods};
@@ -166,8 +166,12 @@ impl Directory {
         self.activations.len()
     }
 
+    /// Takes all out, for an engine that ends. What the map has put off to drop would else be kept in memory for ever: it
+    /// holds activations, these hold the engine, and that holds the map.
     pub(super) fn clear(&self) {
-        self.activations.pin().clear();
+        let guard = self.activations.guard();
+        self.activations.clear(&guard);
+        guard.flush();
     }
 }
 

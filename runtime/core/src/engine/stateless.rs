@@ -9,6 +9,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
+use papaya::Guard;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -42,9 +43,11 @@ impl Pools {
         Self { pools: papaya::HashMap::with_hasher(FixedState::with_seed(hash_seed)) }
     }
 
-    /// Drops every worker; for an engine that ends.
+    /// Drops every worker at once; for an engine that ends.
     pub(super) fn clear(&self) {
-        self.pools.pin().clear();
+        let guard = self.pools.guard();
+        self.pools.clear(&guard);
+        guard.flush();
     }
 
     /// Drops the workers and pools that nobody has needed for long.
