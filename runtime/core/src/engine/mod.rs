@@ -97,7 +97,7 @@ pub use outbox::DeadLetterError;
 pub(crate) use outbox::{IN_ORDER, Letter, LetterId, Message, Place};
 pub(crate) use post::{Outgoing, Post};
 pub use reminders::ReminderStats;
-pub(crate) use sessions::{SESSION, SessionMessage, SessionSubscription};
+pub(crate) use sessions::{SESSION, SessionMessage, SessionSubscription, Since};
 pub use snapshot::PlacementsPage;
 pub use state::OldState;
 pub use ticks::TickStats;

@@ -7,6 +7,10 @@
 //!
 //! A message comes as a call of [`SESSION`], which the subscriber's node turns into a message to the handler if the
 //! activation that subscribed is still there. If not, nothing is activated: the channel is told to end the subscription.
+//!
+//! **Invariant**: what comes late from an activation that has gone changes nothing for one that has subscribed since. The
+//! actor may be back, here or on another node, before its last node sees that it has left. So each subscription says
+//! [`Since`] when it is one, and the channel passes over renewals and ends of one that is older than its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -22,8 +26,9 @@ use super::activation::AnyActivation;
 use crate::call::{Call, CallContext, Chain, DEFAULT_DEADLINE};
 use crate::codec::{CodecError, ContentType, Payload};
 use crate::error::CallError;
-use crate::identity::{ActorId, ActorType, CallId};
+use crate::identity::{ActorId, ActorType, CallId, Epoch};
 use crate::request::RequestContext;
+use crate::shard::OwnedShard;
 use crate::topics::{Channel, MAX_SUBSCRIPTIONS, Subscription, channel, has_wildcards, matches};
 
 /// What a channel calls to reach the activation that has subscribed, and no other.
@@ -33,11 +38,30 @@ const RENEWED_EVERY: Duration = Duration::from_secs(10);
 /// How long a channel keeps one that nobody renews.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A pattern and who listens to it.
+/// A pattern, who listens to it, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionSubscription {
     pub(crate) pattern: String,
     pub(crate) subscription: Subscription,
+    #[serde(default)]
+    pub(crate) since: Since,
+}
+
+/// Where a subscription stands among those of its actor: later ones are greater, on whichever node they begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Since {
+    epoch: Epoch,
+    number: u64,
+}
+
+impl Since {
+    /// No subscription begins later.
+    pub(crate) const LAST: Self = Self { epoch: Epoch(u64::MAX), number: u64::MAX };
+
+    /// For one that begins now, of an actor of this shard.
+    pub(crate) fn now(shard: &OwnedShard) -> Self {
+        Self { epoch: shard.epoch(), number: shard.next_number() }
+    }
 }
 
 impl SessionSubscription {
@@ -53,6 +77,8 @@ pub(crate) struct SessionMessage {
     pub(crate) pattern: String,
     pub(crate) method: SmolStr,
     pub(crate) arguments: Payload,
+    #[serde(default)]
+    pub(crate) since: Since,
 }
 
 impl SessionMessage {
@@ -90,6 +116,7 @@ struct Leases {
 
 struct Lease {
     subscription: Subscription,
+    since: Since,
     until: Instant,
 }
 
@@ -103,21 +130,31 @@ impl Leases {
         of_pattern.is_some_and(|leases| leases.contains_key(&session.subscription.id()))
     }
 
+    /// Begins it or makes it last longer, unless one that began later has taken its place.
     fn renew(&mut self, session: SessionSubscription, until: Instant) {
-        let SessionSubscription { pattern, subscription } = session;
+        let SessionSubscription { pattern, subscription, since } = session;
         let of_pattern = self.side(&pattern).entry(pattern).or_default();
-        let before = of_pattern.insert(subscription.id(), Lease { subscription, until });
+        let id = subscription.id();
+        if of_pattern.get(&id).is_some_and(|lease| lease.since > since) {
+            return;
+        }
+        let before = of_pattern.insert(id, Lease { subscription, since, until });
         self.count += u64::from(before.is_none());
     }
 
+    /// Ends it, unless one that began later has taken its place.
     fn release(&mut self, session: &SessionSubscription) {
         let side = self.side(&session.pattern);
         let Some(of_pattern) = side.get_mut(&session.pattern) else { return };
-        let gone = of_pattern.remove(&session.subscription.id());
+        let id = session.subscription.id();
+        if of_pattern.get(&id).is_none_or(|lease| lease.since > session.since) {
+            return;
+        }
+        of_pattern.remove(&id);
         if of_pattern.is_empty() {
             side.remove(&session.pattern);
         }
-        self.count -= u64::from(gone.is_some());
+        self.count -= 1;
     }
 
     /// Drops what nobody has renewed.
@@ -142,6 +179,7 @@ impl Leases {
         let session = |(pattern, lease): (&String, &Lease)| SessionSubscription {
             pattern: pattern.clone(),
             subscription: lease.subscription.clone(),
+            since: lease.since,
         };
         valid.map(session).collect()
     }
@@ -211,7 +249,7 @@ impl Core {
             Ok(message) => message,
             Err(error) => return self.undelivered(&call, &CallError::Invalid(error.to_string())),
         };
-        let SessionMessage { pattern, method, arguments } = message;
+        let SessionMessage { pattern, method, arguments, since } = message;
         let key = (call.target.clone(), pattern.clone(), method.clone());
         let held = self.sessions.held.lock().by.get(&key).map(|(activation, _)| activation.clone());
         if held.is_some_and(|activation| self.is_in_memory(&call.target, &activation)) {
@@ -224,7 +262,7 @@ impl Core {
         let actor = call.target;
         let subscription =
             Subscription { actor, method, arguments: Vec::new(), priority: 0, consumes: false };
-        self.end_session(&SessionSubscription { pattern, subscription });
+        self.end_session(&SessionSubscription { pattern, subscription, since });
     }
 
     /// Ends a subscription whose activation has gone. If the actor has come back and listens again, that stays.
@@ -299,6 +337,35 @@ async fn renew_all(engine: Weak<Core>) {
         let Some(engine) = engine.upgrade() else { return };
         if !engine.renew_held() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_late_from_an_earlier_activation_changes_nothing() {
+        let session = |epoch, number| {
+            let (actor, method) = ("Member/anna".parse().unwrap(), "hear".into());
+            let subscription =
+                Subscription { actor, method, arguments: Vec::new(), priority: 0, consumes: false };
+            let since = Since { epoch: Epoch(epoch), number };
+            SessionSubscription { pattern: "chat/*".into(), subscription, since }
+        };
+        let (now, mut leases) = (Instant::now(), Leases::default());
+        let [earlier, on_this_node, later] = [session(1, 7), session(1, 8), session(2, 0)];
+        for newer in [on_this_node, later] {
+            leases.renew(earlier.clone(), now + LEASE);
+            leases.renew(newer.clone(), now + LEASE);
+            leases.release(&earlier);
+            leases.renew(earlier.clone(), now + LEASE * 2);
+            leases.release(&earlier);
+            assert_eq!(leases.matching("chat/lobby", now), std::slice::from_ref(&newer));
+            assert!(leases.matching("chat/lobby", now + LEASE).is_empty());
+            leases.release(&newer);
+            assert!(leases.matching("chat/lobby", now).is_empty() && leases.count == 0);
         }
     }
 }

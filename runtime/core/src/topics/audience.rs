@@ -93,10 +93,10 @@ impl Audience {
 }
 
 fn tell_sessions(cx: &Cx, sessions: Vec<SessionSubscription>, topic: &str, message: &Body) -> Result<()> {
-    for SessionSubscription { pattern, subscription } in sessions {
+    for SessionSubscription { pattern, subscription, since } in sessions {
         let Subscription { actor, method, arguments, .. } = subscription;
         let arguments = message.arguments(&arguments, topic);
-        let arguments = SessionMessage { pattern, method, arguments }.encode()?;
+        let arguments = SessionMessage { pattern, method, arguments, since }.encode()?;
         tell(cx, delivery(cx, topic, actor, SESSION.into(), arguments));
     }
     Ok(())

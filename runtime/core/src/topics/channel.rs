@@ -16,7 +16,7 @@ use super::name::{Pattern, channel, has_wildcards};
 use super::{MAX_AUDIENCE, MAX_SUBSCRIPTIONS, MAX_WILDCARD_PATTERNS, Subscription};
 use crate::collections::Map;
 use crate::cx::Cx;
-use crate::engine::SessionSubscription;
+use crate::engine::{SessionSubscription, Since};
 use crate::error::{AppError, Result};
 
 /// For so many patterns an activation remembers who listens.
@@ -86,7 +86,8 @@ impl Channel {
             }
         }
         self.known.forget(&pattern);
-        cx.engine().release_session(cx.key(), &SessionSubscription { pattern, subscription });
+        let session = SessionSubscription { pattern, subscription, since: Since::LAST };
+        cx.engine().release_session(cx.key(), &session);
         Ok(())
     }
 
@@ -116,7 +117,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Ends such a subscription.
+    /// Ends such a subscription, if none has taken its place.
     pub(super) async fn leave(&self, cx: &Cx, session: SessionSubscription) {
         cx.engine().release_session(cx.key(), &session);
     }

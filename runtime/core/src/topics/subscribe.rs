@@ -10,7 +10,7 @@ use super::Subscription;
 use super::name::{Pattern, TopicNameError};
 use super::topic::{channel_of, invalid, plain};
 use crate::actor::Method;
-use crate::engine::SessionSubscription;
+use crate::engine::{SessionSubscription, Since};
 use crate::error::CallError;
 use crate::identity::{ActorId, ActorType};
 use crate::reference::Origin;
@@ -82,7 +82,7 @@ impl Subscribe {
                  `actor` and `priority`, or `while_active`",
             );
         }
-        let session = SessionSubscription { pattern, subscription };
+        let session = SessionSubscription { pattern, subscription, since: Since::now(cx.shard()) };
         let begun = channel.join(session.clone());
         cx.engine().hold_session(cx.activation(), &session);
         begun.await.map_err(|error| {
@@ -122,7 +122,8 @@ impl Unsubscribe {
         let Whom { origin, method, arguments, .. } = self.0;
         let subscription = Subscription { actor, method, arguments, priority: 0, consumes: false };
         let channel = channel_of(&origin, &pattern);
-        let session = SessionSubscription { pattern: pattern.as_str().to_owned(), subscription };
+        let pattern = pattern.as_str().to_owned();
+        let session = SessionSubscription { pattern, subscription, since: Since::LAST };
         if let Some(engine) = origin.engine() {
             engine.forget_session(&session);
         }

@@ -7,6 +7,7 @@ mod crashes;
 mod delivery;
 mod hall;
 mod moves;
+mod pair;
 mod priorities;
 mod sessions;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::hall::{Hall, line};
+use greenroom_core::Topic;
+
+use crate::hall::{Hall, Line, line};
+use crate::pair::{Pair, channel_shard, shard_of};
 
 async fn soon() {
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -61,4 +64,24 @@ async fn it_is_no_record_and_a_crash_ends_it() {
     hall.topic("chat/lobby").publish(&line("two")).await.unwrap();
     soon().await;
     assert_eq!(hall.heard("anna").await, ["one"]);
+}
+
+/// The node that it has left sees so when it next renews, and has its own subscription ended, not the new one.
+#[tokio::test(start_paused = true)]
+async fn it_goes_on_when_the_actor_has_moved_and_listens_again() {
+    let (pair, chat) = (Pair::new(), channel_shard("chat"));
+    let keys = (0..20).map(|number| format!("m{number}")).filter(|key| shard_of(key) != chat);
+    let keys: Vec<String> = keys.collect();
+    pair.listen(&keys).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    pair.shards().filter(|shard| *shard != chat).for_each(|shard| pair.move_away(shard));
+    pair.listen(&keys).await;
+    let lines: Vec<String> = (0..25).map(|second| second.to_string()).collect();
+    for text in &lines {
+        Topic::<Line>::new(pair.origin(), "chat/lobby").publish(&line(text)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for key in &keys {
+        assert_eq!(pair.member(key).heard().await.unwrap(), lines, "{key}");
+    }
 }
