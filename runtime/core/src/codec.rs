@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::nesting;
@@ -63,13 +63,33 @@ pub enum CodecError {
 }
 
 /// Reads a form that the runtime itself has stored: a record, or what stands in a row. Bytes that are none of it are an
-/// error, however deep they nest.
+/// error, however deep they nest, and also behind the value: a form is one value, and grows by fields within it.
 ///
 /// # Errors
 /// If the bytes do not fit the type.
 pub fn read_stored<T: DeserializeOwned>(form: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     check_depth(form)?;
-    T::deserialize(&mut reader(form))
+    let mut reader = reader(form);
+    let value = T::deserialize(&mut reader)?;
+    check_end(&mut reader)?;
+    Ok(value)
+}
+
+/// Fails if something follows the value that has been read.
+fn check_end(reader: &mut Reader<'_>) -> Result<(), rmp_serde::decode::Error> {
+    /// Whatever begins here; it is left unread.
+    struct Anything;
+
+    impl<'de> Deserialize<'de> for Anything {
+        fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+
+    match Option::<Anything>::deserialize(reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(()),
+        _ => Err(rmp_serde::decode::Error::Syntax("more bytes follow the value".into())),
+    }
 }
 
 /// Fails if the value nests too deep. Reading a type counts lists and maps, but not the variants of enums, and these nest
@@ -95,7 +115,9 @@ pub(crate) fn check_written(form: &[u8]) -> Result<(), rmp_serde::encode::Error>
     }
 }
 
-fn reader(form: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
+type Reader<'a> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'a, [u8]>>;
+
+fn reader(form: &[u8]) -> Reader<'_> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(form);
     reader.set_max_depth(MAX_DEPTH);
     reader
@@ -153,7 +175,12 @@ impl Payload {
             ContentType::Msgpack => {
                 let shallow = check_depth(self.fields()).map_err(|e| (String::new(), e.to_string()));
                 let mut reader = reader(self.fields());
-                shallow.and_then(|()| serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e)))
+                let value = shallow
+                    .and_then(|()| serde_path_to_error::deserialize(&mut reader).map_err(|e| located(&e)));
+                value.and_then(|value| match check_end(&mut reader) {
+                    Ok(()) => Ok(value),
+                    Err(error) => Err((String::new(), error.to_string())),
+                })
             }
             ContentType::Json => {
                 let mut reader = serde_json::Deserializer::from_slice(self.fields());
@@ -230,6 +257,33 @@ mod tests {
         assert_eq!(payload.decode::<Args>("arguments").unwrap(), Args { by: 1 });
         let payload = Payload { content_type: ContentType::Msgpack, data: Bytes::from_static(&[0xc1, 0xff]) };
         assert!(payload.decode::<Args>("arguments").is_err());
+    }
+
+    #[test]
+    fn what_follows_a_value_is_refused_and_not_passed_over() {
+        for content_type in [ContentType::Msgpack, ContentType::Json] {
+            let whole = Payload::encode(content_type, "arguments", &Args { by: 3 }).unwrap();
+            // Another value, the beginning of one, nothing in either form, and what begins no MessagePack.
+            for more in [&whole.data[..], &[0x91], b"{", &[0xc0], b"null", &[0xc1]] {
+                let data: Bytes = [&whole.data[..], more].concat().into();
+                let error = Payload { content_type, data }.decode::<Args>("arguments").unwrap_err();
+                let CodecError::Decode { what: "arguments", path, message } = error else {
+                    panic!("{error}")
+                };
+                let says = match content_type {
+                    ContentType::Json => "trailing characters",
+                    _ => "more bytes follow the value",
+                };
+                assert!(path.is_empty() && message.contains(says), "{more:?}: {message}");
+            }
+        }
+        let stored = rmp_serde::to_vec_named(&Args { by: 3 }).unwrap();
+        assert_eq!(read_stored::<Args>(&stored).unwrap(), Args { by: 3 });
+        assert!(read_stored::<Args>(&[&stored[..], &[0]].concat()).is_err());
+        // Fields that the type does not have are a part of the value, whatever is in them.
+        let more = rmp_serde::to_vec_named(&("x", [1.5], b"bytes")).unwrap();
+        let fields = [&b"\x83\xa3old"[..], &more, b"\xa2by\x03\xa3ext\xd5\x07ab"].concat();
+        assert_eq!(read_stored::<Args>(&fields).unwrap(), Args { by: 3 });
     }
 
     #[test]
