@@ -76,7 +76,7 @@ pub fn rows() -> [Vec<u8>; 3] {
     let (schedule, id) = (Schedule::cron("0 4 * * *", "UTC"), CallId(7));
     let (arguments, mut request) = (Payload::default(), RequestContext::default());
     request.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    request.set_topic("chat/lobby");
+    request.set_topic("chat/lobby").expect("it is short");
     let method: SmolStr = "add".into();
     let stored = Stored {
         schedule,

@@ -1,7 +1,8 @@
 //! What a request carries beside its arguments: a few names with values, and its place in a trace.
 //!
 //! A caller says it once, and everything that is set in motion from its call carries it, from node to node and also where
-//! it is stored in between. **Invariant**: names and values together never take more than [`MAX_BYTES`].
+//! it is stored in between. **Invariant**: names and values together never take more than [`MAX_BYTES`], and a topic no more
+//! than the name of one may.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
+
+use crate::topics::{MAX_TOPIC_BYTES, TopicNameError};
 
 /// How many bytes the names and values of a request context may take.
 pub const MAX_BYTES: usize = 4096;
@@ -113,10 +116,17 @@ impl RequestContext {
     }
 
     /// Says that this goes with a publication of the topic. An empty name is none.
-    pub fn set_topic(&mut self, topic: &str) {
+    ///
+    /// # Errors
+    /// If the name takes more than [`MAX_TOPIC_BYTES`]; the context is then as before.
+    pub fn set_topic(&mut self, topic: &str) -> Result<(), TopicNameError> {
+        if topic.len() > MAX_TOPIC_BYTES {
+            return Err(TopicNameError::Long(topic.len()));
+        }
         if !topic.is_empty() {
             Arc::make_mut(self.0.get_or_insert_default()).topic = Some(topic.into());
         }
+        Ok(())
     }
 
     /// What calls carry that are made from a call with this: all but the topic, which says how this very call came.
@@ -143,7 +153,7 @@ impl<'de> Deserialize<'de> for RequestContext {
         let Form { entries, traceparent, topic } = Form::deserialize(deserializer)?;
         let mut context = Self::of(entries).map_err(de::Error::custom)?;
         context.set_traceparent(traceparent.as_deref().unwrap_or_default());
-        context.set_topic(topic.as_deref().unwrap_or_default());
+        context.set_topic(topic.as_deref().unwrap_or_default()).map_err(de::Error::custom)?;
         Ok(context)
     }
 }
@@ -171,17 +181,22 @@ mod tests {
     fn what_is_stored_is_read_again_and_a_topic_is_not_passed_on() {
         let mut context = RequestContext::of([("tenant", "acme")]).unwrap();
         let plain = context.clone();
-        context.set_topic("chat/lobby");
+        context.set_topic("chat/lobby").unwrap();
         assert_eq!((context.passed_on(), plain.passed_on()), (plain.clone(), plain));
         context.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         let mut of_nobody = RequestContext::default();
-        of_nobody.set_topic("chat/lobby");
+        of_nobody.set_topic("chat/lobby").unwrap();
         assert!(of_nobody.passed_on().is_empty());
         for context in [context, of_nobody, RequestContext::default()] {
             let stored = rmp_serde::to_vec_named(&context).unwrap();
             assert_eq!(rmp_serde::from_slice::<RequestContext>(&stored).unwrap(), context);
         }
-        let large = rmp_serde::to_vec_named(&serde_json::json!({ "entries": { "x": "y".repeat(5_000) } }));
-        assert!(rmp_serde::from_slice::<RequestContext>(&large.unwrap()).is_err());
+        for large in [
+            serde_json::json!({ "entries": { "x": "y".repeat(5_000) } }),
+            serde_json::json!({ "topic": "y".repeat(MAX_TOPIC_BYTES + 1) }),
+        ] {
+            let stored = rmp_serde::to_vec_named(&large).unwrap();
+            assert!(rmp_serde::from_slice::<RequestContext>(&stored).is_err());
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use greenroom_core::call::{Call, CallContext, Chain, Delivery, Frame};
 use greenroom_core::request::{RequestContext, TooLarge};
+use greenroom_core::topics::TopicNameError;
 use greenroom_core::{CallError, CallId, Epoch, Shard, StoreId};
 use greenroom_proto::convert::WireError;
 use greenroom_proto::v1;
@@ -27,6 +28,9 @@ pub enum ConvertError {
     /// The request context takes too much.
     #[error(transparent)]
     Request(#[from] TooLarge),
+    /// What is named is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicNameError),
     /// There is no such shard number.
     #[error("shard {0} is out of range: shards have numbers up to 65535")]
     Shard(u32),
@@ -91,7 +95,7 @@ pub fn request_from_wire(
     let frames: Vec<_> = request.chain.into_iter().map(frame_from_wire).collect::<Result<_, _>>()?;
     let mut request_context = RequestContext::of(request.request_context)?;
     request_context.set_traceparent(&request.traceparent);
-    request_context.set_topic(&request.topic);
+    request_context.set_topic(&request.topic)?;
     let context = CallContext {
         id: CallId::from_bytes(&request.call_id).map_err(WireError::from)?,
         deadline: now + Duration::from_millis(request.deadline_ms).min(LONGEST_DEADLINE),

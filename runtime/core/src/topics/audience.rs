@@ -73,7 +73,7 @@ impl Audience {
         }
         for Subscription { actor, method, arguments, .. } in self.each {
             let arguments = message.arguments(&arguments, topic);
-            send_reliably(cx, delivery(cx, topic, actor, method, arguments));
+            send_reliably(cx, delivery(cx, topic, actor, method, arguments)?);
         }
         tell_sessions(cx, self.sessions, topic, message)
     }
@@ -86,7 +86,7 @@ impl Audience {
         }
         for Subscription { actor, method, arguments, .. } in self.each {
             let arguments = message.arguments(&arguments, topic);
-            tell(cx, delivery(cx, topic, actor, method, arguments));
+            tell(cx, delivery(cx, topic, actor, method, arguments)?);
         }
         tell_sessions(cx, self.sessions, topic, message)
     }
@@ -97,7 +97,7 @@ fn tell_sessions(cx: &Cx, sessions: Vec<SessionSubscription>, topic: &str, messa
         let Subscription { actor, method, arguments, .. } = subscription;
         let arguments = message.arguments(&arguments, topic);
         let arguments = SessionMessage { pattern, method, arguments, since }.encode()?;
-        tell(cx, delivery(cx, topic, actor, SESSION.into(), arguments));
+        tell(cx, delivery(cx, topic, actor, SESSION.into(), arguments)?);
     }
     Ok(())
 }
@@ -109,10 +109,10 @@ pub(super) fn delivery(
     target: ActorId,
     method: SmolStr,
     arguments: Payload,
-) -> Message {
+) -> Result<Message> {
     let mut request = cx.request_context();
-    request.set_topic(topic);
-    Message { target, method, arguments, id: cx.next_call_id(), request }
+    request.set_topic(topic)?;
+    Ok(Message { target, method, arguments, id: cx.next_call_id(), request })
 }
 
 /// A reliable message of a turn that commits.

@@ -49,11 +49,12 @@ impl Courier {
             let asked = group
                 .iter()
                 .map(|listener| ask(cx, listener, &topic, message.arguments(&listener.arguments, &topic)));
+            let asked = asked.collect::<Result<Vec<_>>>()?;
             let mut consumed = false;
-            for (listener, answer) in group.iter().zip(join_all(asked.collect::<Vec<_>>()).await) {
+            for (listener, answer) in group.iter().zip(join_all(asked).await) {
                 match answer {
                     Ok(reply) => consumed |= listener.consumes && has_consumed(&reply),
-                    Err(refusal) => send_again(cx, listener, &message, &topic, &refusal),
+                    Err(refusal) => send_again(cx, listener, &message, &topic, &refusal)?,
                 }
             }
             if consumed {
@@ -74,12 +75,12 @@ fn ask<'a>(
     to: &Subscription,
     topic: &str,
     arguments: Payload,
-) -> impl Future<Output = CallResult> + use<'a> {
+) -> Result<impl Future<Output = CallResult> + use<'a>> {
     let mut context = cx.context_of_call(cx.next_ordinal(), None);
-    context.request.set_topic(topic);
+    context.request.set_topic(topic)?;
     let call =
         Call { target: to.actor.clone(), method: to.method.clone(), arguments, context, delivery: None };
-    async move {
+    Ok(async move {
         let moved = |_| CallError::Unavailable(MOVED_AWAY.into());
         cx.output_gate().await.map_err(moved)?;
         loop {
@@ -93,12 +94,19 @@ fn ask<'a>(
             // The turn's deadline ends this.
             tokio::time::sleep(PAUSE).await;
         }
-    }
+    })
 }
 
-fn send_again(cx: &Cx, to: &Subscription, message: &Body, topic: &str, refusal: &CallError<Payload>) {
+fn send_again(
+    cx: &Cx,
+    to: &Subscription,
+    message: &Body,
+    topic: &str,
+    refusal: &CallError<Payload>,
+) -> Result<()> {
     let Subscription { actor, method, arguments, .. } = to;
     tracing::warn!(%topic, listener = %actor, %method, error = %refusal, "a listener refused; the message is sent to it again");
     let arguments = message.arguments(arguments, topic);
-    send_reliably(cx, delivery(cx, topic, actor.clone(), method.clone(), arguments));
+    send_reliably(cx, delivery(cx, topic, actor.clone(), method.clone(), arguments)?);
+    Ok(())
 }

@@ -72,7 +72,7 @@ proptest! {
         let deadline = now + Duration::from_millis(left);
         let mut request = RequestContext::of(entries).unwrap();
         request.set_traceparent(&traceparent);
-        request.set_topic(&topic);
+        request.set_topic(&topic).unwrap();
         let chain = Chain::from_outermost(frames.clone());
         let context = CallContext { id: CallId(id), deadline, chain, request: request.clone() };
         let call = Call { target, method: method.into(), arguments, context, delivery: None };
@@ -117,6 +117,7 @@ fn what_a_request_must_have_is_named_when_it_is_missing_or_wrong() {
     let deep = vec![v1::CallFrame::default(); MAX_CHAIN + 1];
     let large = std::collections::HashMap::from([("a".to_owned(), "a".repeat(5000))]);
     assert_eq!(read(1, valid()), Ok(()));
+    assert_eq!(read(1, v1::Request { topic: "a".repeat(256), ..valid() }), Ok(()));
     for (shard, request, part) in [
         (70_000, valid(), "shard 70000 is out of range"),
         (1, v1::Request { target: None, ..valid() }, "no target"),
@@ -126,6 +127,7 @@ fn what_a_request_must_have_is_named_when_it_is_missing_or_wrong() {
         (1, v1::Request { chain: vec![v1::CallFrame::default()], ..valid() }, "call chain"),
         (1, v1::Request { chain: deep, ..valid() }, "nested 1025 deep"),
         (1, v1::Request { request_context: large, ..valid() }, "at most 4096 are allowed"),
+        (1, v1::Request { topic: "a".repeat(257), ..valid() }, "the topic takes 257 bytes, at most 256"),
     ] {
         let error = read(shard, request).unwrap_err();
         assert!(error.contains(part), "{error}");
