@@ -10,6 +10,7 @@ use greenroom_cluster::mesh::convert::{
 use greenroom_cluster::network::MeshReply;
 use greenroom_core::call::{Call, CallContext, Chain, Delivery, Frame};
 use greenroom_core::request::{MAX_BYTES, MAX_TRACEPARENT_BYTES, RequestContext};
+use greenroom_core::topics::MAX_TOPIC_BYTES;
 use greenroom_core::{CallError, CallId, ContentType, Epoch, Payload, StoreId};
 use greenroom_proto::v1;
 use greenroom_proto::v1::envelope::Body;
@@ -76,6 +77,7 @@ pub(crate) fn keeps_its_limit(request: &RequestContext) {
     let bytes: usize = request.entries().map(|(name, value)| name.len() + value.len()).sum();
     assert!(bytes <= MAX_BYTES, "{bytes} bytes");
     assert!(request.traceparent().is_none_or(|traceparent| traceparent.len() <= MAX_TRACEPARENT_BYTES));
+    assert!(request.topic().is_none_or(|topic| topic.len() <= MAX_TOPIC_BYTES));
 }
 
 /// An error is of the kind that it says, as far as it is known, and has what belongs to that kind.
@@ -134,6 +136,7 @@ fn around_the_limits() -> Vec<(u32, Body)> {
     let contexts = around(MAX_BYTES - 4)
         .map(|value| request(&|it| it.request_context = [("user".to_owned(), value.clone())].into()));
     let traces = around(MAX_TRACEPARENT_BYTES).map(|trace| request(&|it| it.traceparent = trace.clone()));
+    let topics = around(MAX_TOPIC_BYTES).map(|topic| request(&|it| it.topic = topic.clone()));
     let others = [
         request(&|it| it.method.clear()),
         request(&|it| it.one_way = true),
@@ -143,7 +146,7 @@ fn around_the_limits() -> Vec<(u32, Body)> {
         lane(256),
     ];
     let shards = [65_535, 65_536].map(|shard| (shard, request(&|_| {})));
-    let bodies = chains.into_iter().chain(targets).chain(contexts).chain(traces).chain(others);
+    let bodies = chains.into_iter().chain(targets).chain(contexts).chain(traces).chain(topics).chain(others);
     bodies.map(|body| (77, body)).chain(shards).collect()
 }
 
