@@ -11,8 +11,9 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use greenroom_core::{AppError, CallError, Result};
 use greenroom_macros::{Actor, actor_methods};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use support::Node;
+use tokio::time::Instant;
 
 #[derive(Actor, Default, Serialize, Deserialize)]
 #[actor(crate = "greenroom_core", volatile, mailbox = 20_000)]
@@ -39,6 +40,53 @@ impl Desk {
         self.served = 1_000_000;
         assert!(!panics, "on purpose");
         Err(AppError::new("no"))
+    }
+}
+
+/// A stored state, which does not say how it is.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core")]
+struct Ledger {
+    entries: u64,
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Ledger {
+    async fn enter_slowly(&mut self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.entries += 1;
+    }
+
+    fn entries(&self) -> u64 {
+        self.entries
+    }
+}
+
+/// A state that cannot be written while it is 13.
+#[derive(Actor, Default, Serialize, Deserialize)]
+#[actor(crate = "greenroom_core", volatile)]
+struct Brittle {
+    #[serde(serialize_with = "unless_thirteen")]
+    number: u64,
+}
+
+fn unless_thirteen<S: Serializer>(number: &u64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    assert_ne!(*number, 13, "on purpose");
+    serializer.serialize_u64(*number)
+}
+
+#[actor_methods(crate = "greenroom_core")]
+impl Brittle {
+    async fn busy(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    fn set(&mut self, number: u64) -> u64 {
+        std::mem::replace(&mut self.number, number)
+    }
+
+    fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -81,6 +129,54 @@ async fn a_call_that_is_dropped_or_late_has_not_happened() {
     assert!(matches!(late.await, Err(CallError::Timeout { committed: Some(false) })));
     assert_eq!(last.await.unwrap(), 1);
     busy.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_waits_until_its_own_deadline() {
+    let (node, busy) = busy("deadlines").await;
+    let desk = node.actor::<Desk>("deadlines");
+    let begun = Instant::now();
+    let waits = [300, 100, 2_000, 200, 100].map(|patience| {
+        let call = desk.serve().timeout(Duration::from_millis(patience));
+        async move { (call.await, begun.elapsed().as_millis() / 10 * 10) }
+    });
+    let late = Err(CallError::Timeout { committed: Some(false) });
+    let answers = join_all(waits).await;
+    let expected =
+        [(late.clone(), 300), (late.clone(), 100), (Ok(1), 1_000), (late.clone(), 200), (late, 100)];
+    assert_eq!(answers, expected);
+    busy.await.unwrap();
+    // Long after the last deadline nobody looks any more; who waits then is seen again.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let mut again = Box::pin(desk.busy(1));
+    assert!(poll!(again.as_mut()).is_pending());
+    let answer = desk.serve().timeout(Duration::from_millis(100)).await;
+    assert_eq!(answer, Err(CallError::Timeout { committed: Some(false) }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_waits_for_the_disk_is_waited_for_until_the_deadline() {
+    let node = Node::new::<Ledger>();
+    let ledger = node.actor::<Ledger>("a");
+    let mut slow = Box::pin(ledger.enter_slowly());
+    assert!(poll!(slow.as_mut()).is_pending());
+    let mut patient = Box::pin(ledger.entries());
+    let mut late = Box::pin(ledger.entries().timeout(Duration::from_secs(5)));
+    assert!(poll!(patient.as_mut()).is_pending() && poll!(late.as_mut()).is_pending());
+    assert_eq!(late.await, Err(CallError::Timeout { committed: Some(false) }));
+    assert!(poll!(patient.as_mut()).is_pending(), "it has seen what is not durable yet");
+    node.sync();
+    assert_eq!((slow.await, patient.await), (Ok(()), Ok(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_panics_when_it_is_written_is_its_callers_trouble() {
+    let node = Node::new::<Brittle>();
+    let brittle = node.actor::<Brittle>("a");
+    let busy = brittle.busy();
+    let answers = tokio::join!(busy, brittle.set(13), brittle.set(1), brittle.number());
+    assert_eq!((answers.0, answers.1, answers.3), (Ok(()), Ok(0), Ok(13)));
+    assert!(matches!(answers.2, Err(CallError::Panicked(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -238,8 +238,13 @@ impl Drop for Guard {
         self.actor.turns.give_back(self.exclusive, state, guard, |(wants, mut guard)| match wants {
             Wants::Turn(grant) => drop(grant.send(guard)),
             Wants::Run(call) => {
-                guard.actor.ran.add(call);
-                guard.run();
+                let mut next = Some(Wants::Run(call));
+                while let Some(Wants::Run(call)) = next {
+                    guard.actor.ran.add(call);
+                    guard.run();
+                    let mut cell = guard.actor.turns.peek();
+                    next = cell.turns.next_in_line(|wants| matches!(wants, Wants::Run(_)));
+                }
             }
         });
     }

@@ -83,6 +83,8 @@ struct Kept<A> {
     /// before the actor is loaded again.
     lost: Seq,
     aside: Aside<A>,
+    /// When those are looked for whose deadlines have passed while they waited; see `handoff`.
+    next_sweep: Option<Instant>,
 }
 
 /// What the next turn, or who waits for one, must know. Only types with hooks ever have something here.
@@ -102,6 +104,16 @@ enum Wants<A: Actor> {
     Run(Box<dyn HandedOff<A>>),
 }
 
+impl<A: Actor> Wants<A> {
+    /// When it is to be told that it has waited too long; `None` if the waiter looks itself.
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Turn(_) => None,
+            Self::Run(call) => Some(call.deadline()),
+        }
+    }
+}
+
 impl<A: Actor> Waits for Wants<A> {
     fn has_left(&self) -> bool {
         match self {
@@ -119,7 +131,12 @@ impl<A: Actor> Activation<A> {
         engine: Arc<Core>,
     ) -> Self {
         table.counters().activated();
-        let turns = Turns::new(Kept { last_used: engine.env().now(), lost: Seq(0), aside: Aside::Nothing });
+        let turns = Turns::new(Kept {
+            last_used: engine.env().now(),
+            lost: Seq(0),
+            aside: Aside::Nothing,
+            next_sweep: None,
+        });
         let activated_unix_ms = engine.env().unix_ms();
         Self { id, table, shard, turns, engine, activated_unix_ms }
     }
@@ -163,20 +180,53 @@ impl<A: Actor> Activation<A> {
     }
 
     /// Puts a whole turn into the mailbox. `Err` gives the arguments back: nobody has the actor, so nobody would run it,
-    /// or too many wait, or it has gone.
+    /// or too many wait, or it has gone. True if nobody looks at the mailbox by this deadline yet: the caller must see to
+    /// it that somebody does.
     pub(super) fn queue<T>(
         &self,
         exclusive: bool,
         mailbox: usize,
+        deadline: Instant,
         arguments: T,
         make: impl FnOnce(T) -> Box<dyn HandedOff<A>>,
-    ) -> Result<(), T> {
+    ) -> Result<bool, T> {
         let mut cell = self.turns.lock();
         if !cell.turns.is_taken() || cell.turns.has_room(mailbox).is_err() {
             return Err(arguments);
         }
         cell.turns.wait(exclusive, Wants::Run(make(arguments)));
-        Ok(())
+        let unseen = cell.kept.next_sweep.is_none_or(|next| deadline < next);
+        if unseen {
+            cell.kept.next_sweep = Some(deadline);
+        }
+        Ok(unseen)
+    }
+
+    /// The whole turn that is next in line, if the exclusive turn that ends now may pass the actor on to it.
+    fn next_in_line(&self) -> Option<Box<dyn HandedOff<A>>> {
+        match self.turns.peek().turns.next_in_line(|wants| matches!(wants, Wants::Run(_)))? {
+            Wants::Run(call) => Some(call),
+            Wants::Turn(_) => None,
+        }
+    }
+
+    /// Takes the whole turns out of the mailbox whose deadlines have passed, and says when to look again. Nothing if
+    /// somebody else looks: the look that was due at `due` was not the next any more.
+    pub(super) fn sweep(&self, due: Instant) -> (Vec<Box<dyn HandedOff<A>>>, Option<Instant>) {
+        let now = self.engine.env().now().max(due);
+        let mut cell = self.turns.peek();
+        if cell.kept.next_sweep != Some(due) {
+            return (Vec::new(), None);
+        }
+        let late = cell.turns.take_out_waiters(|wants| wants.deadline().is_some_and(|ends| ends <= now));
+        let next = cell.turns.waiters().filter_map(Wants::deadline).min();
+        cell.kept.next_sweep = next;
+        drop(cell);
+        let calls = late.into_iter().filter_map(|wants| match wants {
+            Wants::Run(call) => Some(call),
+            Wants::Turn(_) => None,
+        });
+        (calls.collect(), next)
     }
 
     /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what

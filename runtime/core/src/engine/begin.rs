@@ -170,7 +170,7 @@ impl Core {
         if self.turns.is_draining() {
             return Begun::NotNow(arguments);
         }
-        match self.hand_off::<M>(found.activation, context(), arguments) {
+        match self.hand_off::<M>(found, context(), arguments) {
             Ok(waiting) => Begun::Waiting(waiting),
             Err(arguments) => Begun::NotNow(arguments),
         }

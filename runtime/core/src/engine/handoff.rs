@@ -2,26 +2,36 @@
 //!
 //! A call of a method that cannot wait (see `immediate`) leaves its whole turn in the mailbox: no task of its own, and
 //! its caller is woken once, by the reply. The turn that ends before it runs it at its own end, and so on, in a loop and
-//! not in a recursion: while a thread runs such a turn, what it hands on is put behind and run when it has ended. After
+//! not in a recursion. If the next in line is such a turn, too, it gets the actor from hand to hand; what else a turn
+//! hands on while its thread runs such turns, of this actor or another, is put behind and run when they have ended. After
 //! [`IN_A_ROW`] of them, or if turns of the type are long, the rest goes on in a task: a caller is not kept from its own
 //! work by others for long.
+//!
+//! Nor has such a call a timer of its own. A mailbox is looked at when the first of its deadlines comes, and whose
+//! deadline has passed is told so: as long as nearly all are served in time, that is once in the time that callers wait.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::activation::{Activation, TurnGuard};
-use super::begin::reply;
-use super::turn::{self, CallForm, Progress};
-use super::{AnyActivation, Core, inline};
-use crate::actor::{Access, Actor, Method};
+use super::activation::{Activation, Before, TurnGuard};
+use super::directory::Found;
+use super::drain::Running;
+use super::immediate::keep;
+use super::inline::{self, Measured, Nested};
+use super::{AnyActivation, Core, post, turn};
+use crate::actor::{Access, Actor, ActorMethods, Method};
 use crate::call::CallContext;
+use crate::cx::Cx;
 use crate::env::SharedEnv;
 use crate::error::CallError;
+use crate::identity::Seq;
 use crate::reference::MOVED_AWAY;
+use crate::shard::{Closed, OwnedShard};
 
 /// How many turns a thread runs for others before it goes on with its own work.
 const IN_A_ROW: usize = 32;
@@ -30,9 +40,16 @@ const IN_A_ROW: usize = 32;
 pub(super) trait HandedOff<A: Actor>: Send {
     /// Nobody waits for the reply any more.
     fn is_abandoned(&self) -> bool;
-    /// Runs the turn. Does not wait for anything.
-    fn run(self: Box<Self>, guard: TurnGuard<A>);
+    /// Until when its caller waits.
+    fn deadline(&self) -> Instant;
+    /// Tells the caller that it has waited until its deadline.
+    fn is_late(self: Box<Self>, engine: &Core);
+    /// Runs the turn. Does not wait for anything. Gives the turn that is next in line, if that goes on with the actor.
+    fn run(self: Box<Self>, guard: TurnGuard<A>) -> Option<InLine<A>>;
 }
+
+/// A turn, and the actor for it.
+type InLine<A> = (Box<dyn HandedOff<A>>, TurnGuard<A>);
 
 /// What comes back to the caller.
 pub(crate) enum Handed<M: Method> {
@@ -44,7 +61,6 @@ pub(crate) enum Handed<M: Method> {
 
 /// A reply that is on its way.
 pub(crate) struct Waiting<M: Method> {
-    engine: Arc<Core>,
     deadline: Instant,
     reply: oneshot::Receiver<Handed<M>>,
 }
@@ -54,14 +70,10 @@ impl<M: Method> Waiting<M> {
         self.deadline
     }
 
-    /// Waits for it. Dropping the future takes the call out of the mailbox.
+    /// Waits for it, until the deadline at most. Dropping the future takes the call out of the mailbox.
     pub(crate) async fn outcome(self) -> Handed<M> {
-        let late = match tokio::time::timeout_at(self.deadline, self.reply).await {
-            Ok(Ok(handed)) => return handed,
-            Ok(Err(_)) => CallError::Unavailable(MOVED_AWAY.into()),
-            Err(_) => CallError::Timeout { committed: Some(false) },
-        };
-        Handed::Done(self.engine.answered::<M, _>(Err(late)))
+        let gone = || Handed::Done(Err(CallError::Unavailable(MOVED_AWAY.into())));
+        self.reply.await.unwrap_or_else(|_| gone())
     }
 }
 
@@ -71,8 +83,11 @@ struct Call<M: Method>(Option<Waits<M>>);
 struct Waits<M: Method> {
     context: CallContext,
     arguments: M::Arguments,
-    answer: oneshot::Sender<Handed<M>>,
+    answer: Answer<M>,
 }
+
+type Answer<M> = oneshot::Sender<Handed<M>>;
+type Outcome<M> = Result<<M as Method>::Reply, CallError<<M as Method>::Error>>;
 
 impl<M: Method> Drop for Call<M> {
     fn drop(&mut self) {
@@ -88,56 +103,145 @@ impl<M: Method> HandedOff<M::Actor> for Call<M> {
         self.0.as_ref().is_none_or(|waits| waits.answer.is_closed())
     }
 
-    fn run(mut self: Box<Self>, mut guard: TurnGuard<M::Actor>) {
+    fn deadline(&self) -> Instant {
+        self.0.as_ref().expect("it has not run").context.deadline
+    }
+
+    fn is_late(mut self: Box<Self>, engine: &Core) {
+        if let Some(Waits { answer, .. }) = self.0.take()
+            && !answer.is_closed()
+        {
+            reply::<M>(engine, answer, Err(CallError::Timeout { committed: Some(false) }));
+        }
+    }
+
+    fn run(mut self: Box<Self>, mut guard: TurnGuard<M::Actor>) -> Option<InLine<M::Actor>> {
         if guard.loaded().is_none() {
             match turn::made_new() {
                 Some(new) if !guard.activation().table().wakes() => guard.install(new, M::Access::EXCLUSIVE),
-                _ => return,
+                _ => return None,
             }
         }
-        let Some(Waits { context, arguments, answer }) = self.0.take() else { return };
-        let activation = guard.activation().clone();
-        let engine = activation.engine();
-        if engine.is_draining() {
+        let Waits { context, arguments, answer } = self.0.take()?;
+        if guard.activation().engine().is_draining() {
             let error = CallError::Unavailable(turn::DRAINING.into());
-            return drop(answer.send(Handed::Done(engine.answered::<M, _>(Err(error)))));
+            reply::<M>(guard.activation().engine(), answer, Err(error));
+            return None;
         }
-        let measure = inline::sample(activation.table().pace());
-        if measure.is_some() {
-            engine.sampled(activation.id());
-        }
+        let (saw, deadline) = (guard.saw(), context.deadline);
         let cx = turn::cx::<M>(&guard, || context);
-        let span = turn::span::<M>(activation.id());
-        let mut turn = Box::pin(async move {
-            let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
-            // The caller may have gone.
-            let _ = answer.send(Handed::Done(reply(turn.await)));
-        });
-        if span.in_scope(|| inline::poll_measured(measure, turn.as_mut()).is_pending()) {
-            // The method has ended; its reply waits for the output gate.
-            engine.env.spawn(turn);
+        let (outcome, failed) = run_here::<M>(&mut guard, &cx, arguments);
+        let told = outcome.is_ok() && post::put(&cx);
+        let next = match failed {
+            Some(before) => {
+                guard.leave_undone(before);
+                None
+            }
+            None if told => {
+                // What it has told leaves when the actor has been given back.
+                guard.leave();
+                None
+            }
+            None => guard.pass_on(),
+        };
+        let (engine, shard) = (guard.activation().engine(), guard.activation().shard());
+        if told {
+            post::send(engine, shard);
         }
+        if shard.gate().committed().is_some_and(|committed| committed >= saw) {
+            reply::<M>(engine, answer, outcome);
+        } else {
+            let running = Running::new(engine.clone());
+            engine.env.spawn(Box::pin(let_out::<M>(running, shard.clone(), saw, deadline, answer, outcome)));
+        }
+        next.map(|next| (next, guard))
     }
+}
+
+/// Runs the method on the state that the guard has. If the turn has failed: what the state goes back to.
+fn run_here<M: Method>(
+    guard: &mut TurnGuard<M::Actor>,
+    cx: &Cx,
+    arguments: M::Arguments,
+) -> (Outcome<M>, Option<Before<M::Actor>>) {
+    let (activation, loaded) = guard.parts();
+    let (engine, id, pace) = (activation.engine(), activation.id(), activation.table().pace());
+    let loaded = loaded.expect("what is run has been loaded");
+    let measure = inline::sample(pace);
+    if measure.is_some() {
+        engine.sampled(id);
+    }
+    let _nested = Nested::enter();
+    let _measured = measure.as_deref().map(Measured::begin);
+    let _in_span = turn::in_span::<M>(id);
+    // A panic is its own caller's, also one in the code that writes the state: this thread works for others.
+    let kept = catch_unwind(AssertUnwindSafe(|| keep::<M>(&loaded.state)));
+    match kept.unwrap_or_else(|panic| Err(engine.body_panicked::<M>(id, &*panic))) {
+        Ok(before) => {
+            let outcome = engine.run_body::<M>(id, loaded, cx, arguments);
+            let failed = M::Access::EXCLUSIVE && outcome.is_err();
+            (outcome, failed.then_some(before))
+        }
+        Err(error) => (Err(error), None),
+    }
+}
+
+fn reply<M: Method>(engine: &Core, answer: Answer<M>, outcome: Outcome<M>) {
+    // The caller may have gone.
+    let _ = answer.send(Handed::Done(engine.answered::<M, _>(outcome)));
+}
+
+/// Replies when what the turn saw is committed: the method has ended, and the actor has gone on.
+async fn let_out<M: Method>(
+    running: Running,
+    shard: Arc<OwnedShard>,
+    saw: Seq,
+    deadline: Instant,
+    answer: Answer<M>,
+    outcome: Outcome<M>,
+) {
+    let outcome = match tokio::time::timeout_at(deadline, shard.gate().wait(saw)).await {
+        Ok(Ok(())) => outcome,
+        Ok(Err(Closed)) => Err(CallError::Unavailable(MOVED_AWAY.into())),
+        Err(_) => Err(CallError::Timeout { committed: Some(false) }),
+    };
+    reply::<M>(running.engine(), answer, outcome);
 }
 
 impl Core {
     /// Leaves the turn of a program's call in the mailbox of an actor that is busy. `Err` gives the arguments back: it is
     /// not busy any more, or its mailbox is full.
     pub(super) fn hand_off<M: Method>(
-        self: &Arc<Self>,
-        activation: &Activation<M::Actor>,
+        &self,
+        found: &Found<'_, M::Actor>,
         context: CallContext,
         arguments: M::Arguments,
     ) -> Result<Waiting<M>, M::Arguments> {
         let deadline = context.deadline;
         let (answer, reply) = oneshot::channel();
         let make = |arguments| Box::new(Call::<M>(Some(Waits { context, arguments, answer }))) as Box<_>;
-        activation.queue(M::Access::EXCLUSIVE, M::Actor::OPTIONS.mailbox, arguments, make)?;
-        Ok(Waiting { engine: self.clone(), deadline, reply })
+        let mailbox = M::Actor::OPTIONS.mailbox;
+        if found.activation.queue(M::Access::EXCLUSIVE, mailbox, deadline, arguments, make)? {
+            self.env.spawn(Box::pin(sweep(Arc::downgrade(&found.own()), deadline)));
+        }
+        Ok(Waiting { deadline, reply })
     }
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+/// Tells those who wait in a mailbox when their deadlines have passed. Ends when there is none of them.
+async fn sweep<A: ActorMethods>(activation: Weak<Activation<A>>, mut due: Instant) {
+    loop {
+        tokio::time::sleep_until(due).await;
+        let Some(activation) = activation.upgrade() else { return };
+        let (late, next) = activation.sweep(due);
+        late.into_iter().for_each(|call| call.is_late(activation.engine()));
+        let Some(next) = next else { return };
+        due = next;
+    }
+}
+
+/// Turns of one actor that stand in line; each takes one off the number of those that still may run.
+type Work = Box<dyn FnOnce(&mut usize) + Send>;
 
 thread_local! {
     /// What the turns that this thread runs have handed on; `None` while it runs none.
@@ -147,11 +251,24 @@ thread_local! {
 /// Runs a turn that was handed off, now or when the one that this thread runs has ended.
 pub(super) fn hand_on<A: Actor>(guard: TurnGuard<A>, call: Box<dyn HandedOff<A>>) {
     let activation = guard.activation().clone();
-    let work: Work = Box::new(move || call.run(guard));
+    let work: Work = Box::new(move |left| run_in_line(call, guard, left));
     if let Some(work) = put_behind(work) {
         let in_a_row = if inline::may_run_here(activation.table().pace()) { IN_A_ROW } else { 0 };
         work_off(activation.engine().env(), VecDeque::from([work]), in_a_row);
     }
+}
+
+/// Runs a turn, and those that are next in line, while any may run. Each has the actor from the one before it.
+fn run_in_line<A: Actor>(mut call: Box<dyn HandedOff<A>>, mut guard: TurnGuard<A>, left: &mut usize) {
+    while *left > 0 {
+        *left -= 1;
+        match call.run(guard) {
+            Some(next) => (call, guard) = next,
+            None => return,
+        }
+    }
+    let rest = put_behind(Box::new(move |left| run_in_line(call, guard, left)));
+    debug_assert!(rest.is_none(), "a thread that runs this has a place for what is left");
 }
 
 /// Gives the work back if this thread runs no other.
@@ -168,9 +285,10 @@ fn put_behind(work: Work) -> Option<Work> {
 fn work_off(env: &SharedEnv, work: VecDeque<Work>, in_a_row: usize) {
     NEXT.set(Some(work));
     let _rest = Rest { env, in_a_row: in_a_row.max(1) };
-    for _ in 0..in_a_row {
+    let mut left = in_a_row;
+    while left > 0 {
         let Some(work) = NEXT.with_borrow_mut(|next| next.as_mut()?.pop_front()) else { break };
-        work();
+        work(&mut left);
     }
 }
 

@@ -97,7 +97,7 @@ impl Core {
         self.let_out_later::<M>(shard.clone(), saw, answer)
     }
 
-    fn run_body<M: Method>(
+    pub(super) fn run_body<M: Method>(
         &self,
         id: &ActorId,
         loaded: &mut SharedState<M::Actor>,
@@ -151,7 +151,7 @@ impl Core {
 const SMALL: usize = 256;
 
 /// What a failed turn goes back to.
-fn keep<M: Method>(state: &M::Actor) -> Result<Before<M::Actor>, CallError<M::Error>> {
+pub(super) fn keep<M: Method>(state: &M::Actor) -> Result<Before<M::Actor>, CallError<M::Error>> {
     let options = &M::Actor::OPTIONS;
     if !M::Access::EXCLUSIVE || options.durability != Durability::Volatile || options.no_rollback {
         return Ok(Before::Nothing);

@@ -162,17 +162,6 @@ pub(super) fn place_taken() -> impl Future<Output = ()> {
     poll_fn(|_| if ONLY_PLACE.take() { Poll::Pending } else { Poll::Ready(()) })
 }
 
-/// Polls a turn once for which nobody waits. If it is not done then, it is to be polled by a task. It is measured if
-/// [`sample`] has said so.
-pub(super) fn poll_measured<T>(
-    measure: Option<Arc<Pace>>,
-    turn: Pin<&mut impl Future<Output = T>>,
-) -> Poll<T> {
-    let _nested = Nested::enter();
-    let _measured = measure.as_deref().map(Measured::begin);
-    turn.poll(&mut Context::from_waker(Waker::noop()))
-}
-
 impl<T> Future for Turn<T> {
     type Output = T;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::handoff::HandedOff;
 use super::super::scratch::Scratch;
 use super::{Activation, Aside, Before, Ended, Granted, Loaded, SharedState};
 use crate::actor::Actor;
@@ -43,6 +44,11 @@ impl<A: Actor> TurnGuard<A> {
 
     pub(crate) fn activation(&self) -> &Arc<Activation<A>> {
         &self.activation
+    }
+
+    /// The activation, and what the turn works on.
+    pub(crate) fn parts(&mut self) -> (&Arc<Activation<A>>, Option<&mut SharedState<A>>) {
+        (&self.activation, self.loaded.as_mut())
     }
 
     /// The newest record whose effect the turn has seen.
@@ -147,15 +153,34 @@ impl<A: Actor> TurnGuard<A> {
 impl<A: Actor> TurnGuard<A> {
     /// Gives the actor back to whoever waits for it.
     pub(crate) fn leave(&mut self) {
+        let before = Before::Encoded(std::mem::take(&mut self.before));
+        self.end(self.changing, before);
+    }
+
+    /// The same for a turn that has failed, with what its state goes back to.
+    pub(in super::super) fn leave_undone(&mut self, before: Before<A>) {
+        self.end(true, before);
+    }
+
+    /// Gives the actor back, unless a whole turn is next in line: that may go on with this guard.
+    pub(in super::super) fn pass_on(&mut self) -> Option<Box<dyn HandedOff<A>>> {
+        let next = if self.exclusive { self.activation.next_in_line() } else { None };
+        if next.is_none() {
+            self.leave();
+        }
+        next
+    }
+
+    fn end(&mut self, failed: bool, before: Before<A>) {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
         let ended = Ended {
             exclusive: self.exclusive,
             loaded: self.loaded.take(),
-            failed: self.changing,
+            failed,
             waking: self.waking,
-            before: Before::Encoded(std::mem::take(&mut self.before)),
+            before,
         };
         self.activation.end(|| self.activation.clone(), ended);
     }

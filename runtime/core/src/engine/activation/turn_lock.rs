@@ -185,6 +185,30 @@ impl<S: Clone, W: Waits> TurnLock<S, W> {
         }
     }
 
+    /// Who is granted the actor when the exclusive turn that runs now gives it back, if it is an exclusive one and `may` says
+    /// that it may go on from there: it has the turn then.
+    pub(super) fn next_in_line(&mut self, may: impl FnOnce(&W) -> bool) -> Option<W> {
+        if self.held != Held::Exclusive {
+            return None;
+        }
+        while self.waiting.pop_front_if(|first| first.wants.has_left()).is_some() {}
+        let next = self.waiting.front().filter(|next| next.exclusive && may(&next.wants));
+        next.is_some().then(|| self.waiting.pop_front())?.map(|next| next.wants)
+    }
+
+    /// Those who wait, in their order.
+    pub(crate) fn waiters(&self) -> impl Iterator<Item = &W> {
+        self.waiting.iter().map(|waiter| &waiter.wants)
+    }
+
+    /// Takes those out of the mailbox of whom this is true.
+    pub(crate) fn take_out_waiters(&mut self, mut is_one: impl FnMut(&W) -> bool) -> Vec<W> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (out, stay): (VecDeque<_>, _) = waiting.partition(|waiter| is_one(&waiter.wants));
+        self.waiting = stay;
+        out.into_iter().map(|waiter| waiter.wants).collect()
+    }
+
     /// The exclusive turn only reads from now on, and lets others read too.
     pub(crate) fn share(&mut self, state: Option<S>) {
         if self.held == Held::Exclusive {
