@@ -51,6 +51,12 @@ pub struct Loaded<A> {
     pub(crate) saw: Seq,
     /// The user's struct.
     pub(crate) state: A,
+    /// `None` for types that are never stored.
+    pub(crate) stored: Option<Box<Stored>>,
+}
+
+/// What is known of the stored form of a state. In a box: the states of types without one take less than half the memory.
+pub(crate) struct Stored {
     /// The last good state, encoded: what a new state is compared with, and what a failed turn goes back to.
     pub(crate) saved: Bytes,
     /// The calls that were applied lately.
@@ -59,6 +65,18 @@ pub struct Loaded<A> {
     pub(crate) index: Option<IndexRows>,
     /// What relaxed turns have left to be written.
     pub(crate) slot: Option<Arc<Slot>>,
+}
+
+impl<A> Loaded<A> {
+    /// The calls that were applied lately.
+    pub(crate) fn window(&self) -> Option<&CallWindow> {
+        Some(&self.stored.as_ref()?.window)
+    }
+
+    /// What relaxed turns have left to be written.
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+        self.stored.as_ref()?.slot.as_ref()
+    }
 }
 
 /// The state, as turns take it and give it back.
@@ -82,18 +100,18 @@ struct Kept<A> {
     /// The newest record of a state that was lost, because it could not be rolled back: the journal must have it
     /// before the actor is loaded again.
     lost: Seq,
-    aside: Aside<A>,
+    /// Only types with hooks ever have something here.
+    aside: Option<Box<Aside<A>>>,
     /// When those are looked for whose deadlines have passed while they waited; see `handoff`.
     next_sweep: Option<Instant>,
 }
 
-/// What the next turn, or who waits for one, must know. Only types with hooks ever have something here.
+/// What the next turn, or who waits for one, must know.
 enum Aside<A> {
-    Nothing,
     /// The state that a failed turn went back to: `#[on_activate]` runs before it is used.
-    Kept(Box<Loaded<A>>),
+    Kept(Loaded<A>),
     /// Why the actor could not be activated: for those who waited.
-    Refused(Box<str>),
+    Refused(String),
 }
 
 /// What becomes of the turn that a waiter gets.
@@ -131,12 +149,8 @@ impl<A: Actor> Activation<A> {
         engine: Arc<Core>,
     ) -> Self {
         table.counters().activated();
-        let turns = Turns::new(Kept {
-            last_used: engine.env().now(),
-            lost: Seq(0),
-            aside: Aside::Nothing,
-            next_sweep: None,
-        });
+        let turns =
+            Turns::new(Kept { last_used: engine.env().now(), lost: Seq(0), aside: None, next_sweep: None });
         let activated_unix_ms = engine.env().unix_ms();
         Self { id, table, shard, turns, engine, activated_unix_ms }
     }
@@ -238,8 +252,8 @@ impl<A: Actor> Activation<A> {
 
     /// Why the actor could not be activated, if that is why this activation has gone.
     pub(crate) fn refusal(&self) -> Option<String> {
-        match &self.turns.peek().kept.aside {
-            Aside::Refused(reason) => Some(reason.to_string()),
+        match self.turns.peek().kept.aside.as_deref() {
+            Some(Aside::Refused(reason)) => Some(reason.clone()),
             _ => None,
         }
     }
@@ -247,7 +261,7 @@ impl<A: Actor> Activation<A> {
     /// The state waits for `#[on_activate]` to run again.
     fn keep_aside(&self, loaded: Option<SharedState<A>>) {
         if let Some(kept) = loaded.and_then(|loaded| SharedState::try_unwrap(loaded).ok()) {
-            self.turns.peek().kept.aside = Aside::Kept(Box::new(kept));
+            self.turns.peek().kept.aside = Some(Box::new(Aside::Kept(kept)));
         }
     }
 
@@ -257,7 +271,7 @@ impl<A: Actor> Activation<A> {
     pub(super) fn end(&self, own: impl Fn() -> Arc<Self>, ended: Ended<A>) {
         let Ended { exclusive, mut loaded, failed, waking, before } = ended;
         if failed && let Some(changed) = loaded.take() {
-            let (saw, slot) = (changed.saw, changed.slot.clone());
+            let (saw, slot) = (changed.saw, changed.slot().cloned());
             loaded = roll_back(changed, before);
             if loaded.is_none() {
                 let written = slot.and_then(|slot| slot.write(&self.engine, &self.shard).ok());
@@ -312,7 +326,9 @@ fn roll_back<A: Actor>(mut loaded: SharedState<A>, before: Before<A>) -> Option<
     }
     let inner = SharedState::get_mut(&mut loaded)?;
     inner.state = match before {
-        _ if A::OPTIONS.durability != Durability::Volatile => state::decode(&inner.saved).ok()?,
+        _ if A::OPTIONS.durability != Durability::Volatile => {
+            state::decode(&inner.stored.as_ref()?.saved).ok()?
+        }
         Before::Encoded(before) => state::decode(&before).ok()?,
         Before::Copied(before) => before,
         Before::Nothing => return Some(loaded),
@@ -386,16 +402,16 @@ impl<A: ActorMethods> AnyActivation for Activation<A> {
         if !cell.turns.is_idle() || !idle {
             return false;
         }
-        let saw = match (cell.turns.state(), &cell.kept.aside) {
+        let saw = match (cell.turns.state(), cell.kept.aside.as_deref()) {
             (Some(loaded), _) => loaded.write_behind(&self.engine, &self.shard),
-            (None, Aside::Kept(kept)) => kept.write_behind(&self.engine, &self.shard),
+            (None, Some(Aside::Kept(kept))) => kept.write_behind(&self.engine, &self.shard),
             (None, _) => Ok(cell.kept.lost),
         };
         // What is not durable yet could not be loaded again.
         if self.shard.gate().committed().is_some_and(|committed| saw.map_or(true, |saw| committed < saw)) {
             return false;
         }
-        cell.kept.aside = Aside::Nothing;
+        cell.kept.aside = None;
         drop(cell.turns.leave_memory());
         true
     }

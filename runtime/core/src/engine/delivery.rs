@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::activation::TurnGuard;
 use super::turn::{self, CallForm, Progress};
+use super::window::CallWindow;
 use super::{Core, inline};
 use crate::actor::Method;
 use crate::call::{Call, CallResult, Delivery};
@@ -114,7 +115,8 @@ impl Receipt {
         shard: &OwnedShard,
         again: bool,
     ) -> Result<bool, CallError<M::Error>> {
-        let window_may_have_lost_it = guard.loaded().is_none_or(|loaded| loaded.window.is_full());
+        let window_may_have_lost_it =
+            guard.loaded().is_none_or(|loaded| loaded.window().is_some_and(CallWindow::is_full));
         if again || window_may_have_lost_it {
             let durable = shard.gate().wait(guard.saw()).await;
             durable.map_err(|_| CallError::Unavailable(MOVED_AWAY.into()))?;

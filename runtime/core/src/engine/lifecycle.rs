@@ -148,7 +148,7 @@ pub(super) async fn activate<M: Method>(
     loaded: Loaded<M::Actor>,
     call: &CallContext,
 ) -> Result<TurnGuard<M::Actor>, CallError<M::Error>> {
-    let (saw, slot) = (loaded.saw, loaded.slot.clone());
+    let (saw, slot) = (loaded.saw, loaded.slot().cloned());
     guard.install_asleep(loaded);
     if let Some(hook) = M::Actor::hooks().activate {
         let hook_cx = hook_cx(&guard, call.deadline, call.chain.clone(), call.request.clone());
@@ -208,11 +208,11 @@ pub(super) async fn deactivate<A: ActorMethods>(
         say_farewell(&mut guard).await;
     }
     let (saw, slot) = match guard.loaded() {
-        Some(loaded) => (loaded.saw, loaded.slot.clone()),
+        Some(loaded) => (loaded.saw, loaded.slot().cloned()),
         // A failed turn's state has not been activated again, so there was nothing to say farewell to.
         None => {
             let kept = guard.take_kept();
-            kept.map_or_else(|| (guard.load_after(), None), |kept| (kept.saw, kept.slot))
+            kept.map_or_else(|| (guard.load_after(), None), |kept| (kept.saw, kept.slot().cloned()))
         }
     };
     if engine.settle(shard, slot.as_deref(), saw).await.is_err() {

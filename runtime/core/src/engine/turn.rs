@@ -24,7 +24,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::EnteredSpan;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::activation::{AnyActivation, EnterError, Entry, Loaded, SharedState, TurnGuard};
+use super::activation::{AnyActivation, EnterError, Entry, Loaded, SharedState, Stored, TurnGuard};
 use super::inline::{self, Interrupted};
 use super::post;
 use super::state;
@@ -350,12 +350,9 @@ pub(super) fn mailbox_is_full<M: Method>(target: &ActorId) -> CallError<M::Error
 /// The state of an actor that is nowhere but in memory; `None` if its type's states are stored.
 pub(super) fn made_new<A: Actor>() -> Option<Loaded<A>> {
     (A::OPTIONS.durability == Durability::Volatile).then(|| Loaded {
-        state: A::default(),
-        saved: Bytes::new(),
         saw: Seq(0),
-        window: CallWindow::default(),
-        index: None,
-        slot: None,
+        state: A::default(),
+        stored: None,
     })
 }
 
@@ -369,7 +366,8 @@ async fn load<A: Actor>(engine: &Core, shard: &OwnedShard, target: &ActorId) -> 
         None => state::new(target)?,
     };
     let window = CallWindow::load(stored.calls, engine.env.unix_ms());
-    Ok(Loaded { state, saved, saw: Seq(0), window, index: None, slot: None })
+    let stored = Stored { saved, window, index: None, slot: None };
+    Ok(Loaded { saw: Seq(0), state, stored: Some(Box::new(stored)) })
 }
 
 /// The answer of the first call with this id, if there was one.
@@ -382,7 +380,7 @@ pub(super) fn applied_before<M: Method>(
     if !commits::<M>() {
         return None;
     }
-    let Applied { seq, method, arguments_hash, reply, .. } = guard.loaded()?.window.find(cx.call_id())?;
+    let Applied { seq, method, arguments_hash, reply, .. } = guard.loaded()?.window()?.find(cx.call_id())?;
     if **method != *M::NAME || *arguments_hash != form.arguments_hash {
         return Some(Err(used_before(cx, method)));
     }
@@ -439,11 +437,11 @@ pub(super) async fn execute<M: Method>(
         commit::<M>(guard, cx, progress, &reply, form, rows.map_err(not_taken)?)?;
     } else if only_remembers::<M>() {
         let activation = guard.activation().clone();
-        let loaded =
-            guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
-        let mut state = Vec::with_capacity(loaded.saved.len());
-        encode_state(&loaded.state, &mut state)?;
-        write_behind::remember(activation.id(), loaded, state);
+        let Loaded { state, stored, .. } = alone(guard);
+        let stored = stored.as_mut().expect(STORED);
+        let mut encoded = Vec::with_capacity(stored.saved.len());
+        encode_state(state, &mut encoded)?;
+        write_behind::remember::<M::Actor>(activation.id(), stored, encoded);
     }
     guard.changed();
     ends.well();
@@ -488,15 +486,15 @@ fn commit<M: Method>(
 ) -> Result<(), CallError<M::Error>> {
     let activation = guard.activation().clone();
     let (engine, shard) = (activation.engine(), activation.shard());
-    let loaded =
-        guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone");
-    let mut state = Vec::with_capacity(loaded.saved.len());
-    encode_state(&loaded.state, &mut state)?;
-    if state == loaded.saved && rows.is_empty() {
+    let Loaded { saw, state, stored } = alone(guard);
+    let stored = stored.as_mut().expect(STORED);
+    let mut encoded = Vec::with_capacity(stored.saved.len());
+    encode_state(state, &mut encoded)?;
+    if encoded == stored.saved && rows.is_empty() {
         return Ok(());
     }
-    let stored = || state::decode(&write_behind::last_written(loaded)).ok();
-    let index = index::update(cx.actor_id(), &loaded.state, loaded.index.as_ref(), stored, &mut rows)?;
+    let before = || state::decode(&write_behind::last_written(stored)).ok();
+    let index = index::update(cx.actor_id(), state, stored.index.as_ref(), before, &mut rows)?;
     let call = CallRecord {
         id: cx.call_id(),
         method: SmolStr::new_static(M::NAME),
@@ -504,23 +502,31 @@ fn commit<M: Method>(
         reply: Payload::encode(form.reply_type, "the reply", reply)?,
         at_unix_ms: engine.env.unix_ms(),
     };
-    let state = Bytes::from(state);
+    let encoded = Bytes::from(encoded);
     let (actor, earlier) = (cx.actor_id().clone(), Vec::new());
-    let commit = Commit { actor, state: state.clone(), earlier, call: call.clone(), rows };
+    let commit = Commit { actor, state: encoded.clone(), earlier, call: call.clone(), rows };
     let promise = if form.durable { Durability::Durable } else { M::DURABILITY };
-    let taken = write_behind::commit(engine, shard, loaded, promise, commit);
+    let taken = write_behind::commit(engine, shard, *saw, stored, promise, commit);
     let seq = taken.map_err(|error| match error {
         AppendError::Closed => CallError::Unavailable(MOVED_AWAY.into()),
         AppendError::Journal(error) => not_taken(error),
     })?;
     progress.set_appended();
     cx.set_saw(seq);
-    loaded.saved = state;
-    loaded.saw = seq;
-    loaded.index = index;
-    loaded.window.remember(seq, &call);
+    *saw = seq;
+    stored.saved = encoded;
+    stored.index = index;
+    stored.window.remember(seq, &call);
     Ok(())
 }
+
+/// What an exclusive turn works on.
+fn alone<A: Actor>(guard: &mut TurnGuard<A>) -> &mut Loaded<A> {
+    guard.loaded().and_then(SharedState::get_mut).expect("an exclusive turn holds the state alone")
+}
+
+/// Why a turn that has something to keep finds a stored form.
+const STORED: &str = "a type that is stored has a stored form";
 
 fn not_taken<E>(error: JournalError) -> CallError<E> {
     match error {

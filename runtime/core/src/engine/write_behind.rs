@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Core;
-use super::activation::Loaded;
+use super::activation::{Loaded, Stored};
 use crate::actor::{Actor, Durability};
 use crate::identity::{ActorId, Seq};
 use crate::journal::{CallRecord, Commit, JournalError};
@@ -148,9 +148,9 @@ impl WriteBehind {
 
 impl Slot {
     /// The slot of an actor, made if it has none.
-    fn of<A: Actor>(loaded: &mut Loaded<A>, actor: &ActorId) -> Arc<Self> {
+    fn of(stored: &mut Stored, actor: &ActorId) -> Arc<Self> {
         let make = || Arc::new(Self { actor: actor.clone(), state: Mutex::default() });
-        loaded.slot.get_or_insert_with(make).clone()
+        stored.slot.get_or_insert_with(make).clone()
     }
 
     /// Writes what waits. Returns the last record that was ever written from here: what the actor shows is in the journal
@@ -268,22 +268,23 @@ fn append(engine: &Core, shard: &Arc<OwnedShard>, commit: Commit) -> Result<Seq,
 }
 
 /// Takes what a turn has changed, and returns the newest record that its output must wait for. To be called while the
-/// turn still has its actor.
-pub(super) fn commit<A: Actor>(
+/// turn still has its actor; `saw` is the newest record that the state shows.
+pub(super) fn commit(
     engine: &Arc<Core>,
     shard: &Arc<OwnedShard>,
-    loaded: &mut Loaded<A>,
+    saw: Seq,
+    stored: &mut Stored,
     promise: Durability,
     commit: Commit,
 ) -> Result<Seq, AppendError> {
-    match (promise, &loaded.slot) {
+    match (promise, &stored.slot) {
         (Durability::Relaxed { within }, _) => {
-            let slot = Slot::of(loaded, &commit.actor);
+            let slot = Slot::of(stored, &commit.actor);
             match commit.rows.iter().all(|row| MAY_WAIT.contains(&row.space)) {
                 true => slot.keep(engine, shard, within, commit)?,
                 false => drop(slot.write_locked(&mut slot.state.lock(), engine, shard, Some(commit))?),
             }
-            Ok(loaded.saw)
+            Ok(saw)
         }
         (_, None) => append(engine, shard, commit),
         (_, Some(slot)) => slot.write_locked(&mut slot.state.lock(), engine, shard, Some(commit)),
@@ -292,26 +293,26 @@ pub(super) fn commit<A: Actor>(
 
 /// What a volatile turn of a stored type has changed is good from now on: a failed turn goes back to it, and the next
 /// commit carries it.
-pub(super) fn remember<A: Actor>(actor: &ActorId, loaded: &mut Loaded<A>, form: Vec<u8>) {
-    if form == loaded.saved {
+pub(super) fn remember<A: Actor>(actor: &ActorId, stored: &mut Stored, form: Vec<u8>) {
+    if form == stored.saved {
         return;
     }
-    let last = std::mem::replace(&mut loaded.saved, form.into());
-    if !A::INDEXES.is_empty() && loaded.index.is_none() {
-        Slot::of(loaded, actor).state.lock().loaded.get_or_insert(last);
+    let last = std::mem::replace(&mut stored.saved, form.into());
+    if !A::INDEXES.is_empty() && stored.index.is_none() {
+        Slot::of(stored, actor).state.lock().loaded.get_or_insert(last);
     }
 }
 
 /// The state as it was loaded: what the first commit since then removes from the indexes is what this has put there.
-pub(super) fn last_written<A: Actor>(loaded: &Loaded<A>) -> Bytes {
-    let form = loaded.slot.as_ref().and_then(|slot| slot.state.lock().loaded.clone());
-    form.unwrap_or_else(|| loaded.saved.clone())
+pub(super) fn last_written(stored: &Stored) -> Bytes {
+    let form = stored.slot.as_ref().and_then(|slot| slot.state.lock().loaded.clone());
+    form.unwrap_or_else(|| stored.saved.clone())
 }
 
 impl<A: Actor> Loaded<A> {
     /// Writes what waits, and returns the record that must be durable before the state may leave memory.
     pub(super) fn write_behind(&self, engine: &Core, shard: &Arc<OwnedShard>) -> Result<Seq, AppendError> {
-        let written = self.slot.as_ref().map_or(Ok(Seq(0)), |slot| slot.write(engine, shard))?;
+        let written = self.slot().map_or(Ok(Seq(0)), |slot| slot.write(engine, shard))?;
         Ok(written.max(self.saw))
     }
 }

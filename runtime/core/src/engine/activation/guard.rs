@@ -79,12 +79,9 @@ impl<A: Actor> TurnGuard<A> {
     /// The state that a failed turn went back to, if nobody has used it since.
     pub(crate) fn take_kept(&mut self) -> Option<Loaded<A>> {
         let kept = &mut self.activation.turns.peek().kept;
-        match std::mem::replace(&mut kept.aside, Aside::Nothing) {
-            Aside::Kept(loaded) => Some(*loaded),
-            other => {
-                kept.aside = other;
-                None
-            }
+        match *kept.aside.take_if(|aside| matches!(**aside, Aside::Kept(_)))? {
+            Aside::Kept(loaded) => Some(loaded),
+            Aside::Refused(_) => None,
         }
     }
 
@@ -114,7 +111,7 @@ impl<A: Actor> TurnGuard<A> {
         self.forget_state();
         let mut cell = self.activation.turns.peek();
         if !cell.turns.is_gone() {
-            cell.kept.aside = Aside::Refused(reason.into());
+            cell.kept.aside = Some(Box::new(Aside::Refused(reason.into())));
         }
         let waiting = cell.turns.leave_memory();
         drop(cell);
@@ -130,7 +127,7 @@ impl<A: Actor> TurnGuard<A> {
 
     fn forget_state(&mut self) {
         (self.loaded, self.changing) = (None, false);
-        self.activation.turns.peek().kept.aside = Aside::Nothing;
+        self.activation.turns.peek().kept.aside = None;
     }
 
     /// From now until [`changed`](Self::changed) a drop of this guard rolls the state back.
