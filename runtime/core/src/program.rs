@@ -6,7 +6,7 @@
 //! engine of the last one. **Invariant**: nobody gets the engine of a program that has ended. What a thread remembers
 //! keeps no actors: their end is the engine's end, see [`Engine`](crate::engine::Engine).
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ struct Entry {
 
 thread_local! {
     /// The program that has called last on this thread, with its engine.
-    static LAST: RefCell<Option<(ProgramId, Arc<Core>)>> = const { RefCell::new(None) };
+    static LAST: Cell<Option<(ProgramId, Arc<Core>)>> = const { Cell::new(None) };
 }
 
 impl Program {
@@ -79,31 +79,30 @@ impl ProgramId {
     /// Does this with the engine of the program's process, if there is one.
     #[inline]
     pub(crate) fn with_engine<T>(self, work: impl FnOnce(Option<&Arc<Core>>) -> T) -> T {
-        if LAST.try_with(|_| ()).is_err() {
-            // A thread at its end remembers nothing any more.
-            return work(self.engine().as_ref());
-        }
-        LAST.with(|last| {
-            if let Some((program, engine)) = &*last.borrow()
-                && *program == self
-                && !self.0.ended.load(Ordering::Acquire)
-            {
-                return work(Some(engine));
-            }
-            work(self.remember(last).as_ref())
-        })
+        let last = match take_last() {
+            Some(last) if last.0 == self && !self.0.ended.load(Ordering::Acquire) => Some(last),
+            _ => self.look_up(),
+        };
+        let done = work(last.as_ref().map(|(_, engine)| engine));
+        keep_last(last);
+        done
     }
 
     #[cold]
-    fn remember(self, last: &RefCell<Option<(Self, Arc<Core>)>>) -> Option<Arc<Core>> {
-        let engine = self.engine();
-        // Not from within a call of another program.
-        if let Ok(mut last) = last.try_borrow_mut() {
-            let before = std::mem::replace(&mut *last, engine.clone().map(|engine| (self, engine)));
-            drop(last);
-            drop(before);
-        }
-        engine
+    fn look_up(self) -> Option<(Self, Arc<Core>)> {
+        Some((self, self.engine()?))
+    }
+}
+
+/// What this thread remembers. It remembers nothing until it is given back: who makes calls within calls looks up.
+fn take_last() -> Option<(ProgramId, Arc<Core>)> {
+    // A thread at its end remembers nothing any more.
+    LAST.try_with(Cell::take).ok().flatten()
+}
+
+fn keep_last(last: Option<(ProgramId, Arc<Core>)>) {
+    if last.is_some() {
+        let _ = LAST.try_with(|place| place.replace(last));
     }
 }
 

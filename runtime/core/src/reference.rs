@@ -26,7 +26,6 @@ use crate::transport::SharedTransport;
 use crate::workflow::Step;
 
 /// Who makes the calls of a reference.
-#[derive(Clone)]
 pub enum Origin {
     /// The program around a node.
     Program(ProgramId),
@@ -38,7 +37,28 @@ pub enum Origin {
     Step(Step),
 }
 
+impl Clone for Origin {
+    // A program has one made for each of its calls, and mostly nothing else.
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Program(program) => Self::Program(*program),
+            counted => counted.counted_once_more(),
+        }
+    }
+}
+
 impl Origin {
+    #[inline(never)]
+    fn counted_once_more(&self) -> Self {
+        match self {
+            Self::Program(program) => Self::Program(*program),
+            Self::Client(transport) => Self::Client(transport.clone()),
+            Self::Turn(cx) => Self::Turn(cx.clone()),
+            Self::Step(step) => Self::Step(step.clone()),
+        }
+    }
+
     /// A program that calls through this transport.
     pub fn program(transport: SharedTransport) -> Self {
         Self::Client(transport)
@@ -132,11 +152,13 @@ impl<A> Clone for ActorRef<A> {
 
 impl<A: Actor> ActorRef<A> {
     /// A reference to the actor with this key.
+    #[inline]
     pub fn new(origin: Origin, key: &str) -> Self {
         Self { origin, key: key.into(), actor: PhantomData }
     }
 
     /// A call of the method `M`; it starts when it is awaited.
+    #[inline]
     pub fn call<M: Method<Actor = A>>(&self, arguments: M::Arguments) -> Call<M> {
         let head = Head {
             ordinal: self.origin.next_ordinal(),
@@ -168,17 +190,21 @@ pub(crate) struct Prepared<M: Method> {
 }
 
 /// All of a call but its arguments.
+///
+/// A call is moved right after it was made. In this order no move takes a part of the key together with something that
+/// was written by itself: the processor would have to wait until both have reached memory.
+#[repr(C)]
 pub(crate) struct Head {
     pub(crate) origin: Origin,
+    /// Whether it is valid is looked at when the call begins: a key that is not is nobody's.
+    pub(crate) key: SmolStr,
     /// The place among the calls of the turn that makes it. It is given when the call is made, not when it is polled, so
     /// that a repeated turn gives the same calls the same ids.
     ordinal: u64,
-    /// Whether it is valid is looked at when the call begins: a key that is not is nobody's.
-    pub(crate) key: SmolStr,
-    /// If the caller chose one.
-    deadline: Option<Instant>,
     /// What few calls have, in a box: a call is moved some times before it begins.
     chosen: Option<Box<Chosen>>,
+    /// If the caller chose one.
+    deadline: Option<Instant>,
 }
 
 /// What a caller may choose besides the deadline.
@@ -269,10 +295,19 @@ impl<M: Method> Call<M> {
 /// Why a call that has not begun has its arguments.
 const ARGUMENTS: &str = "the arguments leave a call when it begins";
 
+// Kept out of the way of calls that end at once: their stack would have room for these futures.
 impl<M: Method> Call<M> {
+    #[inline(never)]
     fn go_the_long_way(&mut self, arguments: M::Arguments) {
         if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
             self.0 = State::Running(Box::pin(Prepared::<M>::run(call.head, arguments)));
+        }
+    }
+
+    #[inline(never)]
+    fn wait_in_mailbox(&mut self, waiting: Waiting<M>) {
+        if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
+            self.0 = State::Running(Box::pin(Prepared::<M>::wait(call.head, waiting)));
         }
     }
 }
@@ -288,11 +323,7 @@ impl<M: Method> Future for Call<M> {
                     return Poll::Ready(outcome);
                 }
                 Begun::Suspended(end) => self.0 = State::Running(end),
-                Begun::Waiting(waiting) => {
-                    if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
-                        self.0 = State::Running(Box::pin(Prepared::<M>::wait(call.head, waiting)));
-                    }
-                }
+                Begun::Waiting(waiting) => self.wait_in_mailbox(waiting),
                 Begun::NotNow(arguments) => self.go_the_long_way(arguments),
             }
         }

@@ -135,6 +135,7 @@ impl Directory {
     }
 
     /// For looks that belong together: what they see stays in memory as long as this.
+    #[inline]
     pub(super) fn pin(&self) -> Pinned<'_> {
         Pinned { activations: self.activations.pin(), hashes: &self.hashes }
     }
