@@ -8,6 +8,7 @@ mod imports;
 mod links;
 mod manifests;
 mod sources;
+mod tests;
 mod words;
 
 use std::fs;
