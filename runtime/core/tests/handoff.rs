@@ -81,6 +81,11 @@ impl Brittle {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
+    async fn set_later(&mut self, number: u64) -> u64 {
+        tokio::task::yield_now().await;
+        std::mem::replace(&mut self.number, number)
+    }
+
     fn set(&mut self, number: u64) -> u64 {
         std::mem::replace(&mut self.number, number)
     }
@@ -177,6 +182,9 @@ async fn a_state_that_panics_when_it_is_written_is_its_callers_trouble() {
     let answers = tokio::join!(busy, brittle.set(13), brittle.set(1), brittle.number());
     assert_eq!((answers.0, answers.1, answers.3), (Ok(()), Ok(0), Ok(13)));
     assert!(matches!(answers.2, Err(CallError::Panicked(_))));
+    assert!(matches!(brittle.set(1).await, Err(CallError::Panicked(_))), "also where nobody has the actor");
+    assert!(matches!(brittle.set_later(1).await, Err(CallError::Panicked(_))), "also on a task of its own");
+    assert_eq!(brittle.number().await, Ok(13));
 }
 
 #[tokio::test(start_paused = true)]

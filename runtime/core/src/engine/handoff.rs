@@ -12,7 +12,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::oneshot;
@@ -174,9 +173,7 @@ fn run_here<M: Method>(
     let _nested = Nested::enter();
     let _measured = measure.as_deref().map(Measured::begin);
     let _in_span = turn::in_span::<M>(id);
-    // A panic is its own caller's, also one in the code that writes the state: this thread works for others.
-    let kept = catch_unwind(AssertUnwindSafe(|| keep::<M>(&loaded.state)));
-    match kept.unwrap_or_else(|panic| Err(engine.body_panicked::<M>(id, &*panic))) {
+    match keep::<M>(&loaded.state) {
         Ok(before) => {
             let outcome = engine.run_body::<M>(id, loaded, cx, arguments);
             let failed = M::Access::EXCLUSIVE && outcome.is_err();

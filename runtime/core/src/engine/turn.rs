@@ -11,7 +11,7 @@
 //! 7. The output gate: the reply, good or bad, leaves when the newest record that the turn saw is committed (I3).
 
 use std::any::{Any, TypeId};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -538,9 +538,13 @@ fn not_taken<E>(error: JournalError) -> CallError<E> {
     }
 }
 
-/// Writes the state behind what is in `into`.
+/// Writes the state behind what is in `into`. A panic of the code that does so, which may be the user's, is an error of the
+/// turn like one of its method.
 pub(super) fn encode_state<A: Actor, E>(state: &A, into: &mut Vec<u8>) -> Result<(), CallError<E>> {
-    state::encode(state, into).map_err(|error| {
+    let encoded = catch_unwind(AssertUnwindSafe(|| state::encode(state, into))).map_err(|panic| {
+        CallError::Panicked(format!("writing the state of {}: {}", A::TYPE, panic_message(&*panic)))
+    })?;
+    encoded.map_err(|error| {
         CallError::Invalid(format!("the state of {} cannot be encoded: {error}", A::TYPE))
     })?;
     if into.len() > MAX_STATE_BYTES {
