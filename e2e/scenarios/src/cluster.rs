@@ -1,6 +1,7 @@
 //! An ActorCluster of a scenario.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -66,15 +67,18 @@ impl Cluster {
     }
 
     /// Waits until no pod is the one it was and the cluster is Ready; how many pods were away at once at most.
+    ///
+    /// A pod is away from its deletion until its successor is Ready for the first time. One that is not Ready at another
+    /// time was not taken by the roll: a busy machine answers a probe too late.
     pub(crate) async fn rolled(&self, before: &[String]) -> Result<usize> {
         let most = Cell::new(0);
+        let came: RefCell<HashSet<String>> = RefCell::new(before.iter().cloned().collect());
         eventually(ROLLED_WITHIN, "all pods are new", || async {
             let pods = self.scope.json(&["get", "pods"]).await?;
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
-            let ready = pods.iter().filter(|pod| condition(pod, "Ready")["status"] == "True").count();
-            most.set(most.get().max(before.len().saturating_sub(ready)));
-            let is_old = |pod: &&Value| before.iter().any(|uid| pod["metadata"]["uid"] == uid.as_str());
-            let old = pods.iter().filter(is_old).count();
+            let here = pods.iter().filter(|pod| is_here(pod, &mut came.borrow_mut())).count();
+            most.set(most.get().max(before.len().saturating_sub(here)));
+            let old = pods.iter().filter(|pod| before.iter().any(|old| old == uid(pod))).count();
             ensure!(old == 0, "{old} pods are still the old ones");
             Ok(())
         })
@@ -118,6 +122,19 @@ impl Cluster {
         let call = ["call", "--cluster", &self.name, actor, method, arguments];
         Ok(self.scope.greenroom(&call).await?.trim().to_owned())
     }
+}
+
+/// Whether a pod is there to serve, as far as a roll goes; `came` has the uids of those that have been Ready.
+fn is_here(pod: &Value, came: &mut HashSet<String>) -> bool {
+    if condition(pod, "Ready")["status"] == "True" {
+        came.insert(uid(pod).to_owned());
+    }
+    let is_leaving = !pod["metadata"]["deletionTimestamp"].is_null();
+    !is_leaving && came.contains(uid(pod))
+}
+
+fn uid(of: &Value) -> &str {
+    of["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
 /// A condition of an object; null if it has none of this type.
