@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -177,6 +177,8 @@ pub struct Call<M: Method>(State<M>);
 
 enum State<M: Method> {
     Prepared(Prepared<M>),
+    /// In its actor's mailbox. What is left of the call goes the long way if it leaves that without a turn.
+    Waiting(Head, Waiting<M>),
     Running(BoxFuture<'static, Outcome<M>>),
     Done,
 }
@@ -299,16 +301,37 @@ const ARGUMENTS: &str = "the arguments leave a call when it begins";
 impl<M: Method> Call<M> {
     #[inline(never)]
     fn go_the_long_way(&mut self, arguments: M::Arguments) {
-        if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
-            self.0 = State::Running(Box::pin(Prepared::<M>::run(call.head, arguments)));
+        let head = match std::mem::replace(&mut self.0, State::Done) {
+            State::Prepared(call) => call.head,
+            State::Waiting(head, _) => head,
+            State::Running(_) | State::Done => unreachable!("it is on its way, or at its end"),
+        };
+        self.0 = State::Running(Box::pin(Prepared::<M>::run(head, arguments)));
+    }
+
+    #[inline(never)]
+    fn wait_in_mailbox(&mut self, deadline: Instant, waiting: Waiting<M>) {
+        if let State::Prepared(mut call) = std::mem::replace(&mut self.0, State::Done) {
+            call.head.deadline = Some(deadline);
+            self.0 = State::Waiting(call.head, waiting);
         }
     }
 
     #[inline(never)]
-    fn wait_in_mailbox(&mut self, waiting: Waiting<M>) {
-        if let State::Prepared(call) = std::mem::replace(&mut self.0, State::Done) {
-            self.0 = State::Running(Box::pin(Prepared::<M>::wait(call.head, waiting)));
+    fn poll_later(&mut self, task: &mut Context<'_>) -> Poll<Outcome<M>> {
+        if let State::Waiting(_, waiting) = &mut self.0 {
+            match ready!(waiting.poll(task)) {
+                Handed::Done(outcome) => {
+                    self.0 = State::Done;
+                    return Poll::Ready(outcome);
+                }
+                Handed::NotNow(arguments) => self.go_the_long_way(arguments),
+            }
         }
+        let State::Running(running) = &mut self.0 else { panic!("a call was polled after its reply") };
+        let outcome = ready!(running.as_mut().poll(task));
+        self.0 = State::Done;
+        Poll::Ready(outcome)
     }
 }
 
@@ -323,16 +346,11 @@ impl<M: Method> Future for Call<M> {
                     return Poll::Ready(outcome);
                 }
                 Begun::Suspended(end) => self.0 = State::Running(end),
-                Begun::Waiting(waiting) => self.wait_in_mailbox(waiting),
+                Begun::Waiting(deadline, waiting) => self.wait_in_mailbox(deadline, waiting),
                 Begun::NotNow(arguments) => self.go_the_long_way(arguments),
             }
         }
-        let State::Running(running) = &mut self.0 else { panic!("a call was polled after its reply") };
-        let poll = running.as_mut().poll(task);
-        if poll.is_ready() {
-            self.0 = State::Done;
-        }
-        poll
+        self.poll_later(task)
     }
 }
 
@@ -418,14 +436,6 @@ impl<M: Method> Prepared<M> {
             }
             _ => Begun::NotNow(arguments),
         })
-    }
-
-    async fn wait(mut head: Head, waiting: Waiting<M>) -> Outcome<M> {
-        head.deadline = Some(waiting.deadline());
-        match waiting.outcome().await {
-            Handed::Done(outcome) => outcome,
-            Handed::NotNow(arguments) => Self::run(head, arguments).await,
-        }
     }
 
     async fn run(head: Head, arguments: M::Arguments) -> Outcome<M> {

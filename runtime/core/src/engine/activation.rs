@@ -243,6 +243,11 @@ impl<A: Actor> Activation<A> {
         (calls.collect(), next)
     }
 
+    /// Whether a turn can be had without the lock, as far as is seen: false while calls wait.
+    pub(super) fn rests(&self) -> bool {
+        self.turns.rests()
+    }
+
     /// A turn that ends before its caller does anything else, if nobody else has one or waits for one: what
     /// [`TurnGuard`] does when it is dropped is for the caller to do, by [`end`](Self::end).
     #[inline]

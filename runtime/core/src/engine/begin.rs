@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Core;
@@ -30,8 +31,8 @@ pub(crate) enum Begun<M: Method> {
     Done(Result<M::Reply, CallError<M::Error>>),
     /// The turn has begun; here is its end.
     Suspended(BoxFuture<'static, Result<M::Reply, CallError<M::Error>>>),
-    /// It waits in the actor's mailbox.
-    Waiting(Waiting<M>),
+    /// It waits in the actor's mailbox, until this deadline.
+    Waiting(Instant, Waiting<M>),
     /// Nothing has happened: the call must go the long way.
     NotNow(M::Arguments),
 }
@@ -145,11 +146,18 @@ impl Core {
     ) -> Begun<M> {
         let directory = self.directory.pin();
         if let Some(found) = directory.glance::<M::Actor>(key) {
-            return match self.run_now(&found, caller, &context, arguments) {
-                // A turn's call goes the long way, where deadlocks are found.
-                Begun::NotNow(arguments) if may_wait && caller.is_none() => {
-                    self.wait_in_mailbox(&found, context, arguments)
+            // A turn's call goes the long way, where deadlocks are found.
+            let may_wait = may_wait && caller.is_none();
+            let mut arguments = arguments;
+            // Threads that come to a busy actor wait for its lock: one look at it is enough.
+            if may_wait && M::Access::EXCLUSIVE && !found.activation.rests() {
+                match self.wait_in_mailbox(&found, &context, arguments) {
+                    Begun::NotNow(again) => arguments = again,
+                    begun => return begun,
                 }
+            }
+            return match self.run_now(&found, caller, &context, arguments) {
+                Begun::NotNow(arguments) if may_wait => self.wait_in_mailbox(&found, &context, arguments),
                 begun => begun,
             };
         }
@@ -164,14 +172,16 @@ impl Core {
     fn wait_in_mailbox<M: Method>(
         self: &Arc<Self>,
         found: &Found<'_, M::Actor>,
-        context: impl Fn() -> CallContext,
+        context: &impl Fn() -> CallContext,
         arguments: M::Arguments,
     ) -> Begun<M> {
         if self.turns.is_draining() {
             return Begun::NotNow(arguments);
         }
-        match self.hand_off::<M>(found, context(), arguments) {
-            Ok(waiting) => Begun::Waiting(waiting),
+        let context = context();
+        let deadline = context.deadline;
+        match self.hand_off::<M>(found, context, arguments) {
+            Ok(waiting) => Begun::Waiting(deadline, waiting),
             Err(arguments) => Begun::NotNow(arguments),
         }
     }

@@ -12,7 +12,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -58,21 +61,14 @@ pub(crate) enum Handed<M: Method> {
     NotNow(M::Arguments),
 }
 
-/// A reply that is on its way.
-pub(crate) struct Waiting<M: Method> {
-    deadline: Instant,
-    reply: oneshot::Receiver<Handed<M>>,
-}
+/// A reply that is on its way; it comes when the call's deadline has passed at the latest. Dropping this takes the call
+/// out of the mailbox.
+pub(crate) struct Waiting<M: Method>(oneshot::Receiver<Handed<M>>);
 
 impl<M: Method> Waiting<M> {
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// Waits for it, until the deadline at most. Dropping the future takes the call out of the mailbox.
-    pub(crate) async fn outcome(self) -> Handed<M> {
-        let gone = || Handed::Done(Err(CallError::Unavailable(MOVED_AWAY.into())));
-        self.reply.await.unwrap_or_else(|_| gone())
+    pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<Handed<M>> {
+        let gone = |_| Handed::Done(Err(CallError::Unavailable(MOVED_AWAY.into())));
+        Pin::new(&mut self.0).poll(task).map(|handed| handed.unwrap_or_else(gone))
     }
 }
 
@@ -221,7 +217,7 @@ impl Core {
         if found.activation.queue(M::Access::EXCLUSIVE, mailbox, deadline, arguments, make)? {
             self.env.spawn(Box::pin(sweep(Arc::downgrade(&found.own()), deadline)));
         }
-        Ok(Waiting { deadline, reply })
+        Ok(Waiting(reply))
     }
 }
 

@@ -87,7 +87,7 @@ impl Core {
     ) -> Option<M::Arguments> {
         match self.begin_tell::<M>(key, context, arguments) {
             Begun::NotNow(arguments) => return Some(arguments),
-            Begun::Waiting(_) => unreachable!("messages do not wait for a reply"),
+            Begun::Waiting(..) => unreachable!("messages do not wait for a reply"),
             Begun::Done(Ok(_)) => {}
             Begun::Done(Err(error)) => self.failed::<M>(met::<M::Actor>(key), error),
             Begun::Suspended(end) => {

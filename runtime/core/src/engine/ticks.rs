@@ -143,7 +143,7 @@ impl<M: Method> Ticker<M> {
         match engine.run_now::<M>(&found, None, &|| self.call.context(engine), arguments) {
             Begun::Done(_) => Ticked::Done,
             Begun::Suspended(answer) => Ticked::Unfinished(answer.map(drop).boxed()),
-            Begun::Waiting(_) | Begun::NotNow(_) => Ticked::NotNow,
+            Begun::Waiting(..) | Begun::NotNow(_) => Ticked::NotNow,
         }
     }
 

@@ -37,6 +37,11 @@ impl<S> Default for Rest<S> {
 }
 
 impl<S> Rest<S> {
+    /// The state is here, or will be; this may change at any moment.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// The state, if it rests here: the caller then has the actor for itself.
     pub(super) fn take(&self) -> Option<S> {
         if self.open.load(Ordering::Acquire) { self.state.take() } else { None }

@@ -111,6 +111,11 @@ impl<S: Clone, W: Waits, K> Turns<S, W, K> {
         grants
     }
 
+    /// Whether the state rests, or is with a turn that will lay it down again if nobody asks for the actor meanwhile.
+    pub(crate) fn rests(&self) -> bool {
+        self.rest.is_open()
+    }
+
     /// Whether a turn has ended since this was asked last.
     pub(crate) fn was_used(&self) -> bool {
         self.rest.was_used()
