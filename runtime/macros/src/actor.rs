@@ -70,6 +70,7 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
 
         #[automatically_derived]
         impl ::core::convert::From<#private::ActorRef<#actor>> for #reference {
+            #[inline]
             fn from(reference: #private::ActorRef<#actor>) -> Self {
                 Self(reference)
             }
@@ -77,6 +78,7 @@ fn expand(input: &DeriveInput, attr: &ActorAttr, name: &str, state: &[TokenStrea
 
         #[automatically_derived]
         impl ::core::convert::AsRef<#private::ActorRef<#actor>> for #reference {
+            #[inline]
             fn as_ref(&self) -> &#private::ActorRef<#actor> {
                 &self.0
             }

@@ -60,7 +60,7 @@ impl Core {
         if !inline::may_run_here(pace) || activation.shard().gate().committed().is_none() {
             return Begun::NotNow(arguments);
         }
-        let measure = inline::sample(pace);
+        let measure = inline::sample().then(|| pace.clone());
         if measure.is_some() {
             self.sampled(activation.id());
         }

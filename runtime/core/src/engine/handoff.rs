@@ -162,12 +162,12 @@ fn run_here<M: Method>(
     let (activation, loaded) = guard.parts();
     let (engine, id, pace) = (activation.engine(), activation.id(), activation.table().pace());
     let loaded = loaded.expect("what is run has been loaded");
-    let measure = inline::sample(pace);
-    if measure.is_some() {
+    let sampled = inline::sample();
+    if sampled {
         engine.sampled(id);
     }
     let _nested = Nested::enter();
-    let _measured = measure.as_deref().map(Measured::begin);
+    let _measured = sampled.then(|| Measured::begin(pace));
     let _in_span = turn::in_span::<M>(id);
     match keep::<M>(&loaded.state) {
         Ok(before) => {

@@ -61,8 +61,8 @@ impl Core {
             activation.end(|| found.own(), ended);
             return Begun::NotNow(arguments);
         };
-        let measure = inline::sample(pace);
-        if measure.is_some() {
+        let sampled = inline::sample();
+        if sampled {
             self.sampled(id);
         }
         let (mut before, mut changing) = (Before::Nothing, false);
@@ -75,7 +75,7 @@ impl Core {
         };
         let answer = {
             let _nested = Nested::enter();
-            let _measured = measure.as_deref().map(Measured::begin);
+            let _measured = sampled.then(|| Measured::begin(pace));
             let _in_span = turn::in_span::<M>(id);
             keep::<M>(&loaded.state).and_then(|kept| {
                 (before, changing) = (kept, M::Access::EXCLUSIVE);

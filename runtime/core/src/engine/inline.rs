@@ -28,6 +28,8 @@ use crate::env::SharedEnv;
 const MAX_DEPTH: u32 = 16;
 /// A turn that runs longer than this without suspending is long.
 const LONG: Duration = Duration::from_micros(20);
+/// As long as turns take less, nobody asks how much less.
+const FAR_FROM_LONG: Duration = Duration::from_micros(5);
 /// One turn in so many is measured, at distances that vary: calls that come in turn would otherwise always be the same.
 pub(super) const SAMPLE: u32 = 16;
 
@@ -39,14 +41,13 @@ thread_local! {
     static ONLY_PLACE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The pace, if the turn that now begins is one of those that are measured.
-pub(crate) fn sample(pace: &Arc<Pace>) -> Option<Arc<Pace>> {
-    BEGUN.set(BEGUN.get() + 1);
+/// Whether the turn that now begins is one of those that are measured.
+pub(crate) fn sample() -> bool {
+    let begun = BEGUN.get() + 1;
     // From 0 to SAMPLE - 1 the next sample is SAMPLE turns away, half of SAMPLE less or more.
-    (BEGUN.get() >= SAMPLE + SAMPLE / 2).then(|| {
-        BEGUN.set(fastrand::u32(..=SAMPLE));
-        pace.clone()
-    })
+    let sampled = begun >= SAMPLE + SAMPLE / 2;
+    BEGUN.set(if sampled { fastrand::u32(..=SAMPLE) } else { begun });
+    sampled
 }
 
 /// Why there is no result.
@@ -70,10 +71,14 @@ impl Pace {
     }
 
     /// An eighth of the new value and seven of the old one: a single slow turn does not decide.
+    ///
+    /// Each call reads the average, on every core. As long as it does not matter it stays as it is, and in their caches.
     fn measured(&self, took: Duration) {
-        let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
-        let old = self.average_ns.load(Ordering::Relaxed);
-        self.average_ns.store(old - old / 8 + took / 8, Ordering::Relaxed);
+        let old = Duration::from_nanos(self.average_ns.load(Ordering::Relaxed).into());
+        if old.max(took) >= FAR_FROM_LONG {
+            let average = u32::try_from((old - old / 8 + took / 8).as_nanos()).unwrap_or(u32::MAX);
+            self.average_ns.store(average, Ordering::Relaxed);
+        }
     }
 }
 
@@ -129,7 +134,7 @@ pub(crate) async fn run<T: Send + 'static>(
     deadline: Instant,
     turn: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Interrupted> {
-    let mut turn = Turn::new(sample(pace), turn);
+    let mut turn = Turn::new(sample().then(|| pace.clone()), turn);
     if may_run_here(pace) {
         let first = poll_fn(|task| Poll::Ready(turn.poll_here(task)));
         if let Poll::Ready(result) = first.await {
@@ -248,5 +253,23 @@ impl Nested {
 impl Drop for Nested {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_long_turns_in_a_row_are_long_and_some_short_ones_are_short_again() {
+        let pace = Pace::default();
+        pace.measured(2 * LONG);
+        assert!(!pace.is_long(), "a single slow turn does not decide");
+        (0..8).for_each(|_| pace.measured(4 * LONG));
+        assert!(pace.is_long());
+        (0..32).for_each(|_| pace.measured(FAR_FROM_LONG / 5));
+        assert!(!pace.is_long());
+        pace.measured(2 * LONG);
+        assert!(!pace.is_long(), "long turns of long ago do not count");
     }
 }

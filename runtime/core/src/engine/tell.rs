@@ -140,7 +140,8 @@ fn start<M: Method>(engine: &Arc<Core>, shard: Arc<OwnedShard>, message: Message
     let Some(table) = engine.typed.get(&TypeId::of::<M::Actor>()) else { return };
     let (pace, deadline, target) = (table.pace(), message.context.deadline, message.target.clone());
     let here = inline::may_run_here(pace);
-    let mut told = Turn::new(inline::sample(pace), run::<M>(Running::new(engine.clone()), shard, message));
+    let measure = inline::sample().then(|| pace.clone());
+    let mut told = Turn::new(measure, run::<M>(Running::new(engine.clone()), shard, message));
     if told.begin(here, &mut Context::from_waker(Waker::noop())).is_pending() {
         let later = engine.clone();
         engine.env.spawn(Box::pin(async move {

@@ -165,7 +165,7 @@ impl<M: Method> Ticker<M> {
         let Ok(arguments) = self.call.arguments() else { return Ticked::NotNow };
         let cx = turn::cx::<M>(&guard, || self.call.context(engine));
         let turn = turn::turn::<M>(guard, cx, Progress::default(), arguments, CallForm::default());
-        let mut turn = inline::Turn::new(inline::sample(&pace), turn);
+        let mut turn = inline::Turn::new(inline::sample().then_some(pace), turn);
         if turn.poll_here(&mut Context::from_waker(Waker::noop())).is_ready() {
             return Ticked::Done;
         }

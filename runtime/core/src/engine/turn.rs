@@ -159,7 +159,7 @@ async fn run<M: Method>(
     }
     let table =
         engine.typed.get(&TypeId::of::<M::Actor>()).ok_or_else(|| engine.unknown_type(M::Actor::TYPE))?;
-    let measure = inline::sample(table.pace());
+    let measure = inline::sample().then(|| table.pace().clone());
     if measure.is_some() {
         engine.sampled(&target);
     }

@@ -232,7 +232,7 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
             name: A::TYPE,
             durability: A::OPTIONS.durability,
             methods: self.methods.values().map(method).collect(),
-            activations: self.counters.activations.load(Ordering::Relaxed),
+            activations: self.counters.activations(),
             calls: self.counters.calls(),
             failed: self.counters.failed(),
         }
@@ -294,7 +294,9 @@ impl<A: ActorMethods> Dispatch for TypeTable<A> {
 
 /// What is counted about a type: the node's telemetry reads it when it is scraped.
 pub(crate) struct TypeCounters {
-    activations: AtomicU64,
+    /// Activations that have come into memory, and those that have left it.
+    came: Striped<AtomicU64>,
+    left: Striped<AtomicU64>,
     /// By the places of the methods.
     methods: Box<[MethodCounters]>,
     failed: [AtomicU64; KINDS],
@@ -310,19 +312,26 @@ const KINDS: usize = CallError::<()>::KINDS.len();
 
 impl TypeCounters {
     pub(crate) fn activated(&self) {
-        self.activations.fetch_add(1, Ordering::Relaxed);
+        self.came.count();
     }
 
     pub(crate) fn deactivated(&self) {
-        self.activations.fetch_sub(1, Ordering::Relaxed);
+        self.left.count();
     }
 
     fn new(methods: usize) -> Self {
         Self {
-            activations: AtomicU64::new(0),
+            came: Striped::default(),
+            left: Striped::default(),
             methods: (0..methods).map(|_| MethodCounters::default()).collect(),
             failed: Default::default(),
         }
+    }
+
+    fn activations(&self) -> u64 {
+        // In this order what comes and leaves meanwhile does not make it less than none.
+        let left = self.left.sum();
+        self.came.sum().saturating_sub(left)
     }
 
     fn calls(&self) -> u64 {

@@ -237,6 +237,7 @@ impl<'a> Expansion<'a> {
             #default_doc
             #(#docs)*
             #(#cfgs)*
+            #[inline]
             #vis fn #ident(&self, #(#names: #types),*) -> #private::#returned<#method_type<#actor>> {
                 let actor: &#private::ActorRef<#actor> = ::core::convert::AsRef::as_ref(self);
                 let call = actor.call::<#method_type<#actor>>(#arguments_type { #(#names),* });
