@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::poll;
-use greenroom_core::{AppError, CallError, Result};
+use greenroom_core::call::DEFAULT_DEADLINE;
+use greenroom_core::{AppError, CallError, Cx, Result};
 use greenroom_macros::{Actor, actor_methods};
 use serde::{Deserialize, Serialize, Serializer};
 use support::Node;
@@ -34,6 +35,11 @@ impl Desk {
 
     async fn served(&self) -> u64 {
         self.served
+    }
+
+    /// How many milliseconds the caller still waits.
+    fn patience(&mut self, cx: &Cx) -> u64 {
+        (cx.deadline() - Instant::now()).as_millis() as u64
     }
 
     fn spoil(&mut self, panics: bool) -> Result<()> {
@@ -195,6 +201,18 @@ async fn a_failed_turn_is_undone_and_the_next_goes_on() {
     assert_eq!((calls.0.unwrap(), calls.3.unwrap()), (1, 2));
     assert!(matches!(calls.1, Err(CallError::Panicked(_))));
     assert!(matches!(calls.2, Err(CallError::App(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_actor_leaves_keeps_the_deadline_that_it_came_with() {
+    let (node, _busy) = busy("leaving").await;
+    let begun = Instant::now();
+    let mut call = Box::pin(node.actor::<Desk>("leaving").patience());
+    assert!(poll!(call.as_mut()).is_pending());
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    node.move_all();
+    let patience = Duration::from_millis(call.await.unwrap());
+    assert_eq!(begun.elapsed() + patience, DEFAULT_DEADLINE);
 }
 
 #[tokio::test(start_paused = true)]

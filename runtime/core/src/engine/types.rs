@@ -329,7 +329,7 @@ impl TypeCounters {
     }
 
     fn activations(&self) -> u64 {
-        // In this order what comes and leaves meanwhile does not make it less than none.
+        // What comes and leaves between the two sums must not make it less than none.
         let left = self.left.sum();
         self.came.sum().saturating_sub(left)
     }
